@@ -1,0 +1,44 @@
+#include "base/alloc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { ALIGNMENT = 64 };
+
+void *espq_alloc(size_t bytes) {
+  if (bytes > ESPQ_ALLOC_MAX) return NULL;
+  size_t rounded = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+  return aligned_alloc(ALIGNMENT, rounded ? rounded : ALIGNMENT);
+}
+
+void *espq_calloc(size_t count, size_t size) {
+  if (size && count > ESPQ_ALLOC_MAX / size) return NULL;
+  void *block = espq_alloc(count * size);
+  if (block) memset(block, 0, count * size);
+  return block;
+}
+
+void *espq_grow(void *array, size_t *capacity, size_t need, size_t size) {
+  if (need <= *capacity) return array;
+  size_t n = *capacity ? *capacity : 8;
+  while (n < need) n *= 2;
+  if (size && n > ESPQ_ALLOC_MAX / size) return NULL;
+  void *grown = espq_alloc(n * size);
+  if (!grown) return NULL;
+  if (array) memcpy(grown, array, *capacity * size);
+  espq_free(array);
+  *capacity = n;
+  return grown;
+}
+
+void espq_free(void *block) {
+  free(block);
+}
+
+bool espq_mul64(int64_t a, int64_t b, int64_t *out) {
+  return a >= 0 && b >= 0 && !__builtin_mul_overflow(a, b, out);
+}
+
+bool espq_add64(int64_t a, int64_t b, int64_t *out) {
+  return a >= 0 && b >= 0 && !__builtin_add_overflow(a, b, out);
+}

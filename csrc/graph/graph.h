@@ -1,0 +1,189 @@
+/* graph.h - the one intermediate representation: values (tensors) and nodes (operators).
+ *
+ * Nodes and values are named by ids: indices that stay valid until the element is removed; ids are never
+ * reused within one graph, so `alive` tells whether an id still means something. Nodes form a doubly linked list that is
+ * kept in topological order by whoever inserts (espq_graph_sort restores it). Names, attributes and ids
+ * live in the graph's arena and die with it; tensors are refcounted.
+ *
+ * A value is a graph input, a constant (initializer), or output k of one node; never two of these. Value
+ * names are unique and not empty. Node names may be empty or repeated, as in ONNX files.
+ * `in` entries may be ESPQ_NONE: an optional input left out. Shapes are logical ONNX shapes; a dimension
+ * of -1 is not known (a symbolic batch has its name in `symbol`).
+ *
+ *   for (espq_id n = g->first; n != ESPQ_NONE; n = g->nodes[n].next) puts(g->nodes[n].op_type);
+ */
+#ifndef ESPQ_GRAPH_GRAPH_H
+#define ESPQ_GRAPH_GRAPH_H
+
+#include "base/arena.h"
+#include "tensor/tensor.h"
+
+typedef int32_t espq_id;
+enum { ESPQ_NONE = -1 };
+
+typedef struct espq_shape {
+  int rank; /* -1: not known */
+  int64_t dim[ESPQ_MAX_RANK];
+} espq_shape;
+
+/* How a tensor is quantized: value = integer * 2^exponent. bits 0: float. One exponent, or one per channel. */
+typedef struct espq_quant {
+  int bits;
+  int count;
+  int32_t *exponent; /* in the arena; ESPQ_EXPONENT_ZERO (quant/exponent.h) for a scale of 0 */
+} espq_quant;
+
+typedef struct espq_use {
+  espq_id node;
+  int slot; /* index into the node's inputs */
+} espq_use;
+
+typedef struct espq_value {
+  bool alive;
+  const char *name;
+  espq_id producer; /* ESPQ_NONE: graph input or constant */
+  int slot;         /* which output of the producer */
+  espq_dtype dtype; /* ESPQ_DTYPE_NONE: not known */
+  espq_shape shape;
+  const char *symbol[ESPQ_MAX_RANK]; /* names of symbolic dimensions, or NULL */
+  espq_tensor *constant;             /* a reference, or NULL */
+  espq_quant quant;
+  espq_use *uses; /* every node input that reads it; graph outputs are not in it */
+  size_t nuses, uses_capacity;
+} espq_value;
+
+typedef enum espq_attr_kind {
+  ESPQ_ATTR_INT,
+  ESPQ_ATTR_FLOAT,
+  ESPQ_ATTR_STRING,
+  ESPQ_ATTR_TENSOR,
+  ESPQ_ATTR_INTS,
+  ESPQ_ATTR_FLOATS,
+  ESPQ_ATTR_STRINGS,
+  ESPQ_ATTR_OPAQUE /* an AttributeProto we only carry along (subgraphs, sparse tensors): bytes in `s` */
+} espq_attr_kind;
+
+typedef struct espq_string {
+  const char *text; /* NUL-terminated copy, may hold NULs */
+  size_t size;
+} espq_string;
+
+typedef struct espq_attr {
+  struct espq_attr *next;
+  const char *name;
+  espq_attr_kind kind;
+  int64_t i;
+  float f;
+  espq_string s;
+  espq_tensor *tensor; /* a reference */
+  size_t n;            /* length of the list that `kind` names */
+  int64_t *ints;
+  float *floats;
+  espq_string *strings;
+} espq_attr;
+
+/* Which implementation of its operator a node runs: float, or integer (8 or 16 bits by its values). */
+typedef enum espq_column { ESPQ_COLUMN_F32, ESPQ_COLUMN_Q } espq_column;
+
+struct espq_op; /* the operator's row, csrc/ops/op.h; set by espq_ops_resolve */
+
+typedef struct espq_node {
+  bool alive;
+  const char *name, *op_type, *domain; /* domain "" is ai.onnx */
+  const struct espq_op *op;
+  espq_id prev, next;
+  int nin, nout;
+  espq_id *in, *out; /* out entries may be ESPQ_NONE: an optional output left out */
+  espq_attr *attrs;
+  espq_column column;
+} espq_node;
+
+typedef struct espq_opset {
+  const char *domain;
+  int64_t version;
+} espq_opset;
+
+typedef struct espq_graph {
+  espq_arena *arena;
+  const char *name, *doc, *producer;
+  int64_t ir_version;
+  int64_t opset; /* version of the default domain */
+  espq_opset *opsets; /* of the other domains */
+  size_t nopsets, opsets_capacity;
+  espq_value *values;
+  size_t nvalues, values_capacity;
+  espq_node *nodes;
+  size_t nnodes, nodes_capacity; /* ids handed out, removed ones included */
+  size_t live_nodes;
+  espq_id first, last;
+  espq_id *inputs, *outputs; /* values */
+  size_t ninputs, noutputs, inputs_capacity, outputs_capacity;
+  struct espq_names *names; /* value name -> id */
+} espq_graph;
+
+/* --- life --- */
+espq_status espq_graph_new(espq_graph **out, espq_error *err);
+void espq_graph_free(espq_graph *graph); /* NULL is allowed */
+/* Ids change: removed elements are dropped. Constants are shared, not copied. */
+espq_status espq_graph_clone(const espq_graph *graph, espq_graph **out, espq_error *err);
+size_t espq_graph_bytes(const espq_graph *graph); /* structure plus constants */
+
+/* --- values --- */
+/* name NULL or "": a fresh one. ESPQ_EFORMAT when the name is taken. */
+espq_status espq_graph_add_value(espq_graph *graph, const char *name, espq_id *out, espq_error *err);
+/* A constant; takes its own reference to tensor, and its type and shape. */
+espq_status espq_graph_add_constant(espq_graph *graph, const char *name, espq_tensor *tensor, espq_id *out,
+                                    espq_error *err);
+espq_status espq_graph_add_input(espq_graph *graph, espq_id value, espq_error *err);
+espq_status espq_graph_add_output(espq_graph *graph, espq_id value, espq_error *err);
+espq_status espq_graph_set_output(espq_graph *graph, size_t index, espq_id value, espq_error *err);
+void espq_graph_remove_input(espq_graph *graph, espq_id value); /* the value stays */
+espq_id espq_graph_find_value(const espq_graph *graph, const char *name); /* ESPQ_NONE: no such value */
+espq_status espq_graph_rename_value(espq_graph *graph, espq_id value, const char *name, espq_error *err);
+bool espq_graph_is_input(const espq_graph *graph, espq_id value);
+bool espq_graph_is_output(const espq_graph *graph, espq_id value);
+/* Replaces (tensor may be NULL: no longer a constant) and updates type and shape. */
+void espq_graph_set_constant(espq_graph *graph, espq_id value, espq_tensor *tensor);
+espq_status espq_graph_set_quant(espq_graph *graph, espq_id value, int bits, int count, const int32_t *exponent,
+                                 espq_error *err);
+/* Removes a value nobody makes, reads or returns; ESPQ_EBUG otherwise. */
+espq_status espq_graph_remove_value(espq_graph *graph, espq_id value, espq_error *err);
+
+/* --- nodes --- */
+/* Inserts before node `before` (ESPQ_NONE: at the end). Outputs must have no producer yet. */
+espq_status espq_graph_add_node(espq_graph *graph, espq_id before, const char *domain, const char *op_type,
+                                const char *name, int nin, const espq_id *in, int nout, const espq_id *out,
+                                espq_id *node, espq_error *err);
+espq_status espq_graph_set_input(espq_graph *graph, espq_id node, int slot, espq_id value, espq_error *err);
+/* Changes the number of inputs; new ones are ESPQ_NONE. */
+espq_status espq_graph_resize_inputs(espq_graph *graph, espq_id node, int nin, espq_error *err);
+/* Removes a node none of whose outputs is read or returned, with its outputs. ESPQ_EBUG otherwise. */
+espq_status espq_graph_remove_node(espq_graph *graph, espq_id node, espq_error *err);
+void espq_graph_move_before(espq_graph *graph, espq_id node, espq_id before); /* ESPQ_NONE: to the end */
+/* Every reader of `old`, graph outputs included, reads `with` instead. When `old` is a graph output the two
+ * exchange names, so that the graph's output keeps its own; refused (ESPQ_EUNSUPPORTED) when `with` is itself
+ * a graph input, constant or output, whose name must stay. */
+espq_status espq_graph_replace_value(espq_graph *graph, espq_id old, espq_id with, espq_error *err);
+/* Drops nodes whose results nobody needs, then constants nobody reads; returns how many elements went. */
+size_t espq_graph_prune(espq_graph *graph);
+
+/* --- attributes --- */
+const espq_attr *espq_node_attr(const espq_node *node, const char *name); /* NULL: absent */
+/* Copies *attr (its strings and lists into the arena, a reference to its tensor), replacing one of that name. */
+espq_status espq_node_set_attr(espq_graph *graph, espq_id node, const espq_attr *attr, espq_error *err);
+void espq_node_remove_attr(espq_graph *graph, espq_id node, const char *name);
+int64_t espq_node_int(const espq_node *node, const char *name, int64_t otherwise);
+float espq_node_float(const espq_node *node, const char *name, float otherwise);
+const char *espq_node_string(const espq_node *node, const char *name, const char *otherwise);
+
+/* --- order, checks, text --- */
+/* Stable topological order. ESPQ_EFORMAT: a cycle; the text names its nodes. */
+espq_status espq_graph_sort(espq_graph *graph, espq_error *err);
+/* Structure only: ids, uses, producers, order, names. All problems are listed in the text. */
+espq_status espq_graph_verify(const espq_graph *graph, espq_error *err);
+/* Readable text of the whole graph, to be released with espq_free; NULL: no memory. */
+char *espq_graph_print(const espq_graph *graph);
+/* "Conv 'conv1'" or, without a name, "Conv -> 'output name'": for messages. Returns text. */
+char *espq_node_label(const espq_graph *graph, const espq_node *node, char *text, size_t size);
+
+#endif
