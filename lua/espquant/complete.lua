@@ -1,0 +1,87 @@
+--- Completion for the REPL: fields of tables and methods of objects, found without calling anything.
+---
+---     complete("espquant.opt", _G)      --> {"espquant.optimizer"}
+---     complete("print(model:no", _G)    --> {"print(model:node", "print(model:nodes"}
+
+local M = {}
+
+local KEYWORDS = {
+  "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in", "local", "nil",
+  "not", "or", "repeat", "return", "then", "true", "until", "while",
+}
+
+-- The table behind __index, if it is one: a function there might do anything.
+local function index_table(value)
+  local mt = type(value) == "string" and getmetatable "" or debug.getmetatable(value)
+  local index = type(mt) == "table" and rawget(mt, "__index")
+  return type(index) == "table" and index or nil
+end
+
+-- value[name] along tables and __index tables, without running code.
+local function field(value, name)
+  for _ = 1, 10 do
+    if type(value) == "table" then
+      local found = rawget(value, name)
+      if found ~= nil then return found end
+    end
+    value = index_table(value)
+    if value == nil then return nil end
+  end
+end
+
+local function callable(value)
+  local mt = debug.getmetatable(value)
+  return type(value) == "function" or (type(mt) == "table" and rawget(mt, "__call") ~= nil)
+end
+
+-- All names reachable from value that begin with `stem`; after ":" only what can be called.
+local function names_of(value, stem, methods_only)
+  local found, names = {}, {}
+  for _ = 1, 10 do
+    if value == nil then break end
+    if type(value) == "table" then
+      for key, member in next, value do
+        local fits = type(key) == "string" and key:match "^[%a_][%w_]*$" and key:sub(1, #stem) == stem
+        if fits and not found[key] and (not methods_only or callable(member)) then
+          found[key] = true
+          names[#names + 1] = key
+        end
+      end
+    end
+    value = index_table(value)
+  end
+  return names
+end
+
+-- The value of "a.b:c" in env; nil if a part is missing.
+local function resolve(path, env)
+  local value = env
+  for name in path:gmatch "[%a_][%w_]*" do
+    value = field(value, name)
+    if value == nil then return nil end
+  end
+  return value
+end
+
+--- All completions of the end of `text`, sorted; each is the whole text, completed.
+function M.complete(text, env)
+  local before, path, separator, stem = text:match "^(.-)([%a_][%w_.:]*)([.:])([%w_]*)$"
+  local names
+  if path then
+    local value = resolve(path, env)
+    names = value ~= nil and names_of(value, stem, separator == ":") or {}
+    before = before .. path .. separator
+  else
+    before, stem = text:match "^(.-)([%a_]?[%w_]*)$"
+    if stem == "" then return {} end
+    names = names_of(env, stem, false)
+    for _, word in ipairs(KEYWORDS) do
+      if word:sub(1, #stem) == stem then names[#names + 1] = word end
+    end
+  end
+  table.sort(names)
+  for i, name in ipairs(names) do names[i] = before .. name end
+  return names
+end
+
+return M

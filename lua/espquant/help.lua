@@ -1,0 +1,149 @@
+--- help(x): what the doc comments say about a function, a module or an object.
+---
+--- A Lua function is found by its source file and line: its text is the `---` block above it. Functions of the C
+--- module have no source at run time: `espquant/doc.lua` maps their names ("tensor.zeros") to texts.
+
+local M = {}
+
+local function read_lines(path)
+  local file = io.open(path)
+  if not file then return {} end
+  local lines = {}
+  for line in file:lines() do lines[#lines + 1] = line end
+  file:close()
+  return lines
+end
+
+-- The `---` block that ends at line `last`, without its dashes; nil if there is none.
+local function block_ending_at(lines, last)
+  local first = last + 1
+  while first > 1 and lines[first - 1]:match "^%s*%-%-" do first = first - 1 end
+  local block = {}
+  for i = first, last do
+    local text = lines[i]:match "^%s*%-%-%-? ?(.*)$"
+    if i > first or lines[i]:match "^%s*%-%-%-" then block[#block + 1] = text end
+  end
+  return #block > 0 and table.concat(block, "\n") or nil
+end
+
+local function block_starting_at(lines, first)
+  local last = first
+  while lines[last] and lines[last]:match "^%s*%-%-%-" do last = last + 1 end
+  return last > first and block_ending_at(lines, last - 1) or nil
+end
+
+--- The signature line and the doc comment of a Lua function; nil for one of C or without a source file.
+function M.of_function(f)
+  local info = debug.getinfo(f, "S")
+  local path = info.source:match "^@(.*)$"
+  if info.what == "C" or not path then return nil end
+  local lines = read_lines(path)
+  if not lines[info.linedefined] then return nil end
+  local signature = lines[info.linedefined]:gsub("^%s*local%s+", ""):gsub("^%s+", "")
+  return signature:gsub("%)%s+.*$", ")"), block_ending_at(lines, info.linedefined - 1)
+end
+
+local function c_texts()
+  local found, texts = pcall(require, "espquant.doc")
+  return found and texts or {}
+end
+
+-- The dotted name of a C function: where it sits in the core module, or in a class of the registry.
+local function c_name(f)
+  local function search(container, prefix, depth)
+    for key, member in next, container do
+      if type(key) == "string" then
+        if member == f then return prefix .. key end
+        local inside = depth > 0 and type(member) == "table" and search(member, prefix .. key .. ".", depth - 1)
+        if inside then return inside end
+      end
+    end
+  end
+  local core = package.loaded["espquant.core"]
+  local name = core and search(core, "", 2)
+  if name then return name end
+  for key, mt in next, debug.getregistry() do
+    local class = type(key) == "string" and key:match "^espquant%.(.+)$"
+    local index = class and type(mt) == "table" and rawget(mt, "__index")
+    name = class and type(mt) == "table" and search(type(index) == "table" and index or mt, class .. ".", 0)
+    if name then return name end
+  end
+end
+
+local function describe_function(f)
+  local signature, text = M.of_function(f)
+  if signature then return signature .. "\n" .. (text or "(no doc comment)") end
+  local name = c_name(f)
+  if not name then return "a function without a doc comment" end
+  return c_texts()[name] or (name .. "(...)\n(no doc comment)")
+end
+
+-- The name under which a module table is loaded.
+local function module_name(value)
+  for name, module in next, package.loaded do
+    if module == value and name ~= "_G" then return name end
+  end
+end
+
+local function first_sentence(text)
+  return (text or ""):gsub("%s+", " "):match "^(.-%.)%s" or (text or ""):gsub("%s+", " ")
+end
+
+local function member_line(prefix, name, member)
+  if type(member) ~= "function" then return ("  %s%s: %s"):format(prefix, name, type(member)) end
+  local signature, text = M.of_function(member)
+  if not signature then
+    text = c_texts()[c_name(member) or ""] or ""
+    signature = text:match "^[^\n]*"
+    text = text:match "\n(.*)$"
+  end
+  local arguments = signature:match "%b()" or "()"
+  local sentence = first_sentence(text)
+  return ("  %s%s%s%s"):format(prefix, name, arguments, sentence == "" and "" or "  " .. sentence)
+end
+
+local function list_members(lines, container, prefix)
+  local names = {}
+  for name in next, container do
+    if type(name) == "string" and not name:match "^_" then names[#names + 1] = name end
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do lines[#lines + 1] = member_line(prefix, name, container[name]) end
+end
+
+local function describe_module(value, name)
+  local path = name and package.searchpath(name, package.path)
+  local lines = { name or "a table" }
+  if path then lines[#lines + 1] = block_starting_at(read_lines(path), 1) end
+  list_members(lines, value, "")
+  return table.concat(lines, "\n")
+end
+
+local function describe_object(value)
+  local mt = debug.getmetatable(value)
+  local index = mt and rawget(mt, "__index")
+  local lines = { tostring(mt and rawget(mt, "__name") or type(value)) }
+  if type(index) == "table" then list_members(lines, index, ":") end
+  return table.concat(lines, "\n")
+end
+
+--- What there is to say about a value, as text.
+function M.text(value)
+  if type(value) == "function" then return describe_function(value) end
+  local mt = debug.getmetatable(value)
+  if type(value) == "table" and not (mt and rawget(mt, "__index")) then
+    return describe_module(value, module_name(value))
+  end
+  return describe_object(value)
+end
+
+local INTRODUCTION = [[
+help(x) explains a function, a module or an object: help(espquant), help(espquant.optimizer.optimize), help(model)
+An expression prints its value; Tab completes where lua-readline is installed.]]
+
+--- Prints what the doc comments say about a value; without one, how to go on.
+function M.help(...)
+  print(select("#", ...) == 0 and INTRODUCTION or M.text((...)))
+end
+
+return M
