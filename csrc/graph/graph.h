@@ -140,6 +140,7 @@ espq_status espq_graph_set_output(espq_graph *graph, size_t index, espq_id value
 void espq_graph_remove_input(espq_graph *graph, espq_id value); /* the value stays */
 espq_id espq_graph_find_value(const espq_graph *graph, const char *name); /* ESPQ_NONE: no such value */
 espq_status espq_graph_rename_value(espq_graph *graph, espq_id value, const char *name, espq_error *err);
+espq_status espq_graph_swap_names(espq_graph *graph, espq_id a, espq_id b, espq_error *err);
 bool espq_graph_is_input(const espq_graph *graph, espq_id value);
 bool espq_graph_is_output(const espq_graph *graph, espq_id value);
 /* Replaces (tensor may be NULL: no longer a constant) and updates type and shape. */
