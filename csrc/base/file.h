@@ -1,0 +1,35 @@
+/* file.h - whole files in and out.
+ *
+ * Reading takes regular files only: a directory, a pipe or a device is refused, never waited for. Writing
+ * is atomic: a new file beside the old one takes its name when it is complete and on the disk, so that
+ * a full disk or a crash leaves either the old file or the new one. A symbolic link to a file is replaced, not
+ * followed. Every error is ESPQ_EIO (or ELIMIT, EMEMORY) and names the path and the system's reason.
+ *
+ *   unsigned char *bytes;
+ *   size_t size;
+ *   if (espq_file_read("model.onnx", SIZE_MAX, &bytes, &size, err)) return err->status;
+ *   espq_status status = espq_file_write("copy.onnx", bytes, size, err);
+ *   espq_free(bytes);
+ */
+#ifndef ESPQ_BASE_FILE_H
+#define ESPQ_BASE_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+/* The whole file in a block of espq_alloc. ESPQ_ELIMIT: it has more than `limit` bytes. */
+espq_status espq_file_read(const char *path, size_t limit, unsigned char **bytes, size_t *size, espq_error *err);
+
+/* Checks that fd is open on a regular file and gives its size; `path` is for messages. fd stays open. */
+espq_status espq_file_size(int fd, const char *path, uint64_t *size, espq_error *err);
+
+/* Exactly `size` bytes from `offset`; ESPQ_EIO when the file ends before. */
+espq_status espq_file_read_at(int fd, const char *path, uint64_t offset, void *bytes, size_t size,
+                              espq_error *err);
+
+/* Makes or replaces the file. On failure nothing is left behind and an old file is untouched. */
+espq_status espq_file_write(const char *path, const void *bytes, size_t size, espq_error *err);
+
+#endif

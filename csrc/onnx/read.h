@@ -1,0 +1,47 @@
+/* read.h - an ONNX model as a graph.
+ *
+ * The bytes are hostile until proven otherwise: a bounded scan of the wire format (scan.h) goes first, every
+ * length, count and type is checked, external data stays inside the model's folder (external.h).
+ *
+ * What the graph holds afterwards: inputs without the initializers that old files list among them; constants from
+ * initializers and from Constant nodes, which are gone; nodes in topological order; domain "ai.onnx" as ""; shapes
+ * of inputs with unknown dimensions as -1; types and shapes of all other values as the file claims them: a hint,
+ * which shape inference overrules. bfloat16 constants become float32 (with a note).
+ * ESPQ_EUNSUPPORTED, by name: opsets below 7, local functions, sequence, map, optional and sparse types, sparse
+ * initializers, training information, tensors of strings, complex, float8 and 4-bit numbers.
+ *
+ *   espq_graph *graph;
+ *   espq_onnx_notes notes = {0};
+ *   if (espq_onnx_read("model.onnx", NULL, &graph, &notes, err)) return err->status;
+ *   espq_graph_free(graph);
+ */
+#ifndef ESPQ_ONNX_READ_H
+#define ESPQ_ONNX_READ_H
+
+#include "graph/graph.h"
+
+/* What we read: newer files are tried, with a note; older ones are refused. */
+enum { ESPQ_ONNX_IR_MIN = 3, ESPQ_ONNX_IR_MAX = 13, ESPQ_ONNX_OPSET_MIN = 7, ESPQ_ONNX_OPSET_MAX = 27 };
+
+/* A protobuf message never exceeds this. */
+#define ESPQ_ONNX_MAX_BYTES ((size_t)0x7fffffff)
+
+typedef struct espq_onnx_options {
+  size_t max_bytes; /* of the model file, and of all external data together; 0: ESPQ_ONNX_MAX_BYTES */
+} espq_onnx_options;
+
+/* What is odd but no error: one note a line, without a newline at the end. */
+typedef struct espq_onnx_notes {
+  int count;
+  char text[1024]; /* cut to fit */
+} espq_onnx_notes;
+
+/* Reads a file; external data is looked for in its folder. options, notes may be NULL. Errors start with the path. */
+espq_status espq_onnx_read(const char *path, const espq_onnx_options *options, espq_graph **out,
+                           espq_onnx_notes *notes, espq_error *err);
+
+/* Reads `size` bytes, which are not needed afterwards. dir: folder of external data; NULL: none is allowed. */
+espq_status espq_onnx_decode(const void *bytes, size_t size, const char *dir, const espq_onnx_options *options,
+                             espq_graph **out, espq_onnx_notes *notes, espq_error *err);
+
+#endif
