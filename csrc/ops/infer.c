@@ -1,0 +1,111 @@
+/* Shape inference: walks the graph in order and asks each row for the types and shapes of its outputs. */
+#include <string.h>
+
+#include "base/alloc.h"
+#include "ops/op.h"
+
+static void fill_port(espq_port *p, const espq_graph *g, espq_id id, const espq_typed_shape *values) {
+  *p = (espq_port){.shape.rank = -1, .dtype = ESPQ_DTYPE_NONE, .name = ""};
+  if (id == ESPQ_NONE) return;
+  const espq_value *v = &g->values[id];
+  p->present = true;
+  p->name = v->name;
+  p->constant = v->constant;
+  p->quant = &v->quant;
+  p->dtype = values && !v->constant ? values[id].dtype : v->dtype;
+  p->shape = values && !v->constant ? values[id].shape : v->shape;
+}
+
+espq_status espq_call_init(espq_call *call, const espq_graph *graph, espq_id node, const espq_typed_shape *values,
+                           espq_error *err) {
+  const espq_node *n = &graph->nodes[node];
+  *call = (espq_call){.graph = graph, .node = n, .opset = graph->opset, .nin = n->nin, .nout = n->nout};
+  espq_port *ports = espq_calloc((size_t)n->nin + (size_t)n->nout, sizeof *ports);
+  if (!ports) return espq_fail_memory(err);
+  call->in = ports;
+  call->out = ports + n->nin;
+  for (int i = 0; i < n->nin; i++) fill_port(&call->in[i], graph, n->in[i], values);
+  for (int i = 0; i < n->nout; i++) fill_port(&call->out[i], graph, n->out[i], values);
+  return ESPQ_OK;
+}
+
+void espq_call_free(espq_call *call) {
+  espq_free(call->in);
+  call->in = call->out = NULL;
+}
+
+static void forget_outputs(espq_call *call) {
+  for (int i = 0; i < call->nout; i++) {
+    call->out[i].dtype = ESPQ_DTYPE_NONE;
+    call->out[i].shape.rank = -1;
+  }
+}
+
+/* True when every input that is there has a known rank; otherwise nothing can be said about the outputs. */
+static bool inputs_known(const espq_call *call) {
+  for (int i = 0; i < call->nin; i++)
+    if (call->in[i].present && call->in[i].shape.rank < 0) return false;
+  return true;
+}
+
+/* The size of a tensor as far as it is known must be allowed, so that kernels need not check again. */
+static espq_status check_sizes(const espq_call *call, espq_error *err) {
+  for (int i = 0; i < call->nout; i++) {
+    const espq_shape *s = &call->out[i].shape;
+    int64_t dim[ESPQ_MAX_RANK], count;
+    if (s->rank < 0) continue;
+    for (int k = 0; k < s->rank; k++) dim[k] = s->dim[k] < 0 ? 1 : s->dim[k];
+    if (espq_shape_count(s->rank, dim, &count, err)) return espq_error_prefix(err, "output '%.100s'", call->out[i].name);
+  }
+  return ESPQ_OK;
+}
+
+static espq_status infer_node(const espq_graph *g, espq_id id, espq_typed_shape *values, espq_error *err) {
+  espq_call call;
+  espq_status status = espq_call_init(&call, g, id, values, err);
+  if (status) return status;
+  const espq_op *op = g->nodes[id].op;
+  forget_outputs(&call);
+  if (op && inputs_known(&call)) {
+    status = op->infer(&call, err);
+    if (!status) status = check_sizes(&call, err);
+  }
+  for (int i = 0; i < call.nout && !status; i++)
+    if (call.out[i].present) values[call.node->out[i]] = (espq_typed_shape){call.out[i].dtype, call.out[i].shape};
+  espq_call_free(&call);
+  return status;
+}
+
+espq_status espq_ops_infer_at(const espq_graph *graph, const espq_shape *input_shapes, espq_typed_shape *values,
+                              espq_error *err) {
+  for (size_t i = 0; i < graph->nvalues; i++)
+    values[i] = (espq_typed_shape){graph->values[i].dtype, graph->values[i].shape};
+  for (size_t i = 0; input_shapes && i < graph->ninputs; i++) values[graph->inputs[i]].shape = input_shapes[i];
+  espq_status status = ESPQ_OK;
+  for (espq_id id = graph->first; id != ESPQ_NONE && !status; id = graph->nodes[id].next)
+    status = infer_node(graph, id, values, err);
+  return status;
+}
+
+/* A symbol survives where the unknown first dimension of an input goes on as the first dimension of a result. */
+static void carry_batch_symbol(espq_graph *g, espq_value *v) {
+  memset(v->symbol, 0, sizeof v->symbol);
+  if (v->shape.rank < 1 || v->shape.dim[0] >= 0 || !g->ninputs) return;
+  v->symbol[0] = g->values[g->inputs[0]].symbol[0];
+}
+
+espq_status espq_ops_infer(espq_graph *graph, espq_error *err) {
+  espq_ops_resolve(graph);
+  espq_typed_shape *values = espq_calloc(graph->nvalues, sizeof *values);
+  if (!values) return espq_fail_memory(err);
+  espq_status status = espq_ops_infer_at(graph, NULL, values, err);
+  for (size_t i = 0; i < graph->nvalues && !status; i++) {
+    espq_value *v = &graph->values[i];
+    if (!v->alive || v->producer == ESPQ_NONE) continue;
+    v->dtype = values[i].dtype;
+    v->shape = values[i].shape;
+    carry_batch_symbol(graph, v);
+  }
+  espq_free(values);
+  return status;
+}
