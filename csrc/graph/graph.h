@@ -103,9 +103,17 @@ typedef struct espq_opset {
   int64_t version;
 } espq_opset;
 
+/* Whose integer arithmetic a quantized graph's kernels follow; quant.apply sets it. */
+typedef enum espq_arithmetic {
+  ESPQ_ARITHMETIC_NONE,      /* a float graph */
+  ESPQ_ARITHMETIC_V1_TENSOR, /* ESP-DL v1: one exponent per weight, bias at the output's exponent, 8 or 16 bits */
+  ESPQ_ARITHMETIC_V1_CHANNEL /* ESP-DL v1, int8 only: an exponent per output channel, 16-bit bias, two shifts */
+} espq_arithmetic;
+
 typedef struct espq_graph {
   espq_arena *arena;
   const char *name, *doc, *producer;
+  espq_arithmetic arithmetic;
   int64_t ir_version;
   int64_t opset; /* version of the default domain */
   espq_opset *opsets; /* of the other domains */

@@ -164,6 +164,7 @@ static espq_status clone_header(const espq_graph *g, espq_graph *to, espq_error 
   to->name = espq_arena_strdup(to->arena, g->name);
   to->doc = espq_arena_strdup(to->arena, g->doc);
   to->producer = espq_arena_strdup(to->arena, g->producer);
+  to->arithmetic = g->arithmetic;
   to->ir_version = g->ir_version;
   to->opset = g->opset;
   to->opsets = espq_grow(NULL, &to->opsets_capacity, g->nopsets + 1, sizeof *to->opsets);
