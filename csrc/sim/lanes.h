@@ -1,0 +1,41 @@
+/* lanes.h - integers of any storage as blocks of int32; internal to csrc/sim.
+ *
+ * Element-wise kernels work in three steps on at most ESPQ_LANES elements at a time: load to int32,
+ * compute there, store. So each operation is written once, not once per storage format. Blocks are
+ * computed in whole sixteens: what load leaves beyond n up to the next multiple of 16 is 0.
+ */
+#ifndef ESPQ_SIM_LANES_H
+#define ESPQ_SIM_LANES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/isa.h"
+#include "sim/format.h"
+
+enum { ESPQ_LANES = 512 };
+
+typedef struct espq_lanes {
+  _Alignas(64) int32_t v[ESPQ_LANES];
+} espq_lanes;
+
+static inline int espq_lanes_rounded(int n) { return (n + 15) & ~15; }
+
+/* Elements first, first + stride, ... of array; n <= ESPQ_LANES. */
+void espq_lanes_load(espq_isa isa, espq_sim_format format, const void *array, int64_t first,
+                     int64_t stride, int n, espq_lanes *out);
+
+/* To the elements first.. of array; the values fit the format. */
+void espq_lanes_store(espq_isa isa, espq_sim_format format, const espq_lanes *in, int n, void *array,
+                      int64_t first);
+
+/* v = clamp(floor(v / 2^right), lo, hi) as in fixed.h, with lo and hi of at most 16 bits. */
+typedef struct espq_lanes_scale {
+  int right, left;
+  int32_t lo, hi;
+} espq_lanes_scale;
+
+espq_lanes_scale espq_lanes_scale_to(int64_t right, int bits);
+void espq_lanes_apply(espq_isa isa, const espq_lanes_scale *scale, int n, espq_lanes *lanes);
+
+#endif

@@ -1,0 +1,195 @@
+#include "sim/requant.h"
+
+#include "base/alloc.h"
+#include "base/layout.h"
+#include "sim/fixed.h"
+#include "sim/versions.h"
+
+/* In 32-bit lanes the value after shift1 is held within this; see fits_lanes. */
+static const int64_t LANE_LIMIT = (int64_t)1 << 30;
+
+/* ---- the definition, in 64 bits; used when 32-bit lanes could differ from it ---- */
+
+static int64_t requantize_one(const espq_requant_plan *plan, int64_t sum, int c) {
+  const espq_sim_requant *spec = &plan->spec;
+  int64_t v = espq_fixed_floor(espq_fixed_clip(sum, spec->acc_bits), spec->shift1);
+  /* A saturated left shift must not wrap; 2^62 is beyond any bias and any output. */
+  v = espq_fixed_clip(espq_fixed_clip(v, 63) + plan->bias[c], spec->mid_bits);
+  v = plan->shift2[c] == ESPQ_SIM_SHIFT_ZERO ? 0 : espq_fixed_floor(v, plan->shift2[c]);
+  return espq_fixed_clamp(v, spec->out_min, spec->out_max);
+}
+
+static void rows_exact8(const espq_requant_plan *plan, const void *acc, int rows, int first,
+                        int channels, void *out, size_t out_stride) {
+  const int32_t *sum = acc;
+  for (int r = 0; r < rows; r++)
+    for (int c = 0; c < channels; c++)
+      ((uint8_t *)out)[(size_t)r * out_stride + c] =
+          (uint8_t)(requantize_one(plan, sum[(size_t)r * channels + c], first + c) + 128);
+}
+
+static void rows_exact16(const espq_requant_plan *plan, const void *acc, int rows, int first,
+                         int channels, void *out, size_t out_stride) {
+  const int64_t *sum = acc;
+  for (int r = 0; r < rows; r++)
+    for (int c = 0; c < channels; c++)
+      ((int16_t *)out)[(size_t)r * out_stride + c] =
+          (int16_t)requantize_one(plan, sum[(size_t)r * channels + c], first + c);
+}
+
+/* ---- the same in 32-bit lanes ---- */
+
+ESPQ_BODY int32_t clamp32(int32_t v, int32_t lo, int32_t hi) {
+  v = v < lo ? lo : v;
+  return v > hi ? hi : v;
+}
+
+/* Everything after shift1, for 16 channels from c. Before a left shift the value is cut to 16 bits:
+   what is cut saturates anyway, and 16 bits shifted by at most 16 stay within 32. */
+ESPQ_BODY void finish_lanes(const espq_requant_plan *plan, int c, int32_t *restrict v) {
+  const int32_t *restrict bias = plan->bias + c, *restrict right = plan->right2 + c;
+  const int32_t *restrict left = plan->left2 + c, *restrict keep = plan->keep2 + c;
+  int32_t mid_lo = plan->mid_lo, mid_hi = plan->mid_hi;
+  int32_t out_lo = plan->spec.out_min, out_hi = plan->spec.out_max;
+  for (int i = 0; i < 16; i++) {
+    int32_t x = clamp32(v[i] + bias[i], mid_lo, mid_hi) >> right[i];
+    x = (int32_t)((uint32_t)clamp32(x, INT16_MIN, INT16_MAX) << left[i]) & keep[i];
+    v[i] = clamp32(x, out_lo, out_hi);
+  }
+}
+
+ESPQ_BODY void first_lanes8(const espq_requant_plan *plan, const int32_t *restrict sum,
+                            int32_t *restrict v) {
+  int32_t lo = (int32_t)plan->acc_lo, hi = (int32_t)plan->acc_hi;
+  int right = plan->right1, left = plan->left1;
+  for (int i = 0; i < 16; i++)
+    v[i] = (int32_t)((uint32_t)(clamp32(sum[i], lo, hi) >> right) << left);
+}
+
+ESPQ_BODY void first_lanes16(const espq_requant_plan *plan, const int64_t *restrict sum,
+                             int32_t *restrict v) {
+  int64_t lo = plan->acc_lo, hi = plan->acc_hi;
+  int right = plan->right1, left = plan->left1;
+  for (int i = 0; i < 16; i++) {
+    int64_t s = sum[i] < lo ? lo : sum[i];
+    v[i] = (int32_t)((uint32_t)((s > hi ? hi : s) >> right) << left);
+  }
+}
+
+ESPQ_BODY void rows_lanes8_body(const espq_requant_plan *plan, const void *acc, int rows, int first,
+                                int channels, void *out, size_t out_stride) {
+  for (int b = 0; b < channels; b += 16)
+    for (int r = 0; r < rows; r++) {
+      int32_t v[16];
+      first_lanes8(plan, (const int32_t *)acc + (size_t)r * channels + b, v);
+      finish_lanes(plan, first + b, v);
+      uint8_t *restrict y = (uint8_t *)out + (size_t)r * out_stride + b;
+      for (int i = 0; i < 16; i++) y[i] = (uint8_t)(v[i] + 128);
+    }
+}
+
+ESPQ_BODY void rows_lanes16_body(const espq_requant_plan *plan, const void *acc, int rows, int first,
+                                 int channels, void *out, size_t out_stride) {
+  for (int b = 0; b < channels; b += 16)
+    for (int r = 0; r < rows; r++) {
+      int32_t v[16];
+      first_lanes16(plan, (const int64_t *)acc + (size_t)r * channels + b, v);
+      finish_lanes(plan, first + b, v);
+      int16_t *restrict y = (int16_t *)out + (size_t)r * out_stride + b;
+      for (int i = 0; i < 16; i++) y[i] = (int16_t)v[i];
+    }
+}
+
+ESPQ_VERSIONS(rows_lanes8,
+              (const espq_requant_plan *plan, const void *acc, int rows, int first, int channels,
+               void *out, size_t out_stride),
+              (plan, acc, rows, first, channels, out, out_stride))
+ESPQ_VERSIONS(rows_lanes16,
+              (const espq_requant_plan *plan, const void *acc, int rows, int first, int channels,
+               void *out, size_t out_stride),
+              (plan, acc, rows, first, channels, out, out_stride))
+
+/* ---- preparing ---- */
+
+static bool only_left_shifts(const espq_sim_requant *spec, int channels) {
+  for (int c = 0; spec->shift2 && c < channels; c++)
+    if (spec->shift2[c] > 0 && spec->shift2[c] != ESPQ_SIM_SHIFT_ZERO) return false;
+  return true;
+}
+
+/* Do 32-bit lanes give the exact result? They hold the value after shift1 saturated at 2^30. That is
+   harmless if it never gets there, or if whatever does is clipped afterwards before a right shift. */
+static bool fits_lanes(const espq_sim_requant *spec, int channels, int64_t acc_bound) {
+  for (int c = 0; spec->bias && c < channels; c++)
+    if (spec->bias[c] < -(LANE_LIMIT / 2) || spec->bias[c] > LANE_LIMIT / 2) return false;
+  if (spec->mid_bits > 0 && spec->mid_bits <= 16) return true;
+  if (only_left_shifts(spec, channels)) return true;
+  int64_t bound = espq_fixed_clip(acc_bound, spec->acc_bits);
+  return espq_fixed_floor(bound, spec->shift1) < LANE_LIMIT;
+}
+
+static void set_first_stage(espq_requant_plan *plan, bool wide) {
+  int shift = (int)espq_fixed_clamp(plan->spec.shift1, -30, wide ? 63 : 31);
+  plan->right1 = shift > 0 ? shift : 0;
+  plan->left1 = shift < 0 ? -shift : 0;
+  int64_t limit = espq_fixed_floor(LANE_LIMIT, -shift);
+  int bits = plan->spec.acc_bits, acc_bits = wide ? 64 : 32;
+  if (bits > 0 && bits < acc_bits) acc_bits = bits;
+  plan->acc_lo = espq_fixed_clamp(espq_fixed_min(acc_bits), -limit, limit);
+  plan->acc_hi = espq_fixed_clamp(espq_fixed_max(acc_bits), -limit, limit);
+}
+
+static espq_status set_channels(espq_requant_plan *plan, const espq_sim_requant *spec, int channels,
+                                espq_error *err) {
+  size_t stored = (size_t)espq_layout_channels(ESPQ_NHWC16, channels);
+  int32_t *block = espq_calloc(stored, 5 * sizeof(int32_t));
+  if (!block) return espq_fail_memory(err);
+  plan->bias = block;
+  plan->right2 = block + stored;
+  plan->left2 = block + 2 * stored;
+  plan->keep2 = block + 3 * stored;
+  plan->shift2 = block + 4 * stored;
+  for (int c = 0; c < channels; c++) {
+    int32_t shift = spec->shift2 ? spec->shift2[c] : 0;
+    plan->bias[c] = spec->bias ? spec->bias[c] : 0;
+    plan->shift2[c] = shift;
+    plan->right2[c] = (int32_t)espq_fixed_clamp(shift, 0, 31);
+    plan->left2[c] = (int32_t)-espq_fixed_clamp(shift, -16, 0);
+    plan->keep2[c] = shift == ESPQ_SIM_SHIFT_ZERO ? 0 : -1;
+  }
+  return ESPQ_OK;
+}
+
+static espq_status check_spec(const espq_sim_requant *spec, int bits, espq_error *err) {
+  if (spec->acc_bits < 0 || spec->acc_bits > 62 || spec->mid_bits < 0 || spec->mid_bits > 32)
+    return espq_fail(err, ESPQ_EBUG, "requantization to %d and %d bits", spec->acc_bits,
+                     spec->mid_bits);
+  if (spec->out_min > 0 || spec->out_max < 0 || spec->out_min < espq_fixed_min(bits) ||
+      spec->out_max > espq_fixed_max(bits))
+    return espq_fail(err, ESPQ_EUNSUPPORTED,
+                     "output range %d .. %d: it must contain 0 and fit in %d bits", spec->out_min,
+                     spec->out_max, bits);
+  return ESPQ_OK;
+}
+
+espq_status espq_requant_prepare(espq_requant_plan *plan, const espq_sim_requant *spec, int bits,
+                                 int channels, int64_t acc_bound, espq_isa isa, espq_error *err) {
+  espq_status status = check_spec(spec, bits, err);
+  if (!status) status = set_channels(plan, spec, channels, err);
+  if (status) return status;
+  plan->spec = *spec;
+  plan->spec.bias = plan->bias;
+  plan->spec.shift2 = plan->shift2;
+  plan->mid_lo = (int32_t)espq_fixed_min(spec->mid_bits ? spec->mid_bits : 32);
+  plan->mid_hi = (int32_t)espq_fixed_max(spec->mid_bits ? spec->mid_bits : 32);
+  set_first_stage(plan, bits == 16);
+  bool lanes = fits_lanes(spec, channels, acc_bound);
+  if (bits == 8) plan->rows = lanes ? rows_lanes8_versions[isa] : rows_exact8;
+  else plan->rows = lanes ? rows_lanes16_versions[isa] : rows_exact16;
+  return ESPQ_OK;
+}
+
+void espq_requant_free(espq_requant_plan *plan) {
+  espq_free(plan->bias);
+  *plan = (espq_requant_plan){0};
+}

@@ -1,0 +1,270 @@
+/* Every convolution kernel on every instruction set of this machine against nested loops over the
+   definition in requant.h. Failures print the case. */
+#include "../check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/layout.h"
+#include "random.h"
+#include "sim/conv.h"
+#include "sim/fixed.h"
+
+typedef struct data {
+  espq_sim_conv_params p;
+  int n, ic_stored, oc_stored;
+  size_t in_count, out_count;
+  void *weights, *in, *out, *expected;
+  int32_t *bias, *shift2;
+} data;
+
+/* ---- raw elements ---- */
+
+static int get(const void *array, size_t i, int bits) {
+  return bits == 8 ? ((const uint8_t *)array)[i] - 128 : ((const int16_t *)array)[i];
+}
+
+static void set(void *array, size_t i, int bits, int value) {
+  if (bits == 8) ((uint8_t *)array)[i] = (uint8_t)(value + 128);
+  else ((int16_t *)array)[i] = (int16_t)value;
+}
+
+/* ---- the definition ---- */
+
+static int64_t naive_sum(const data *d, int image, int o, int oy, int ox) {
+  const espq_sim_conv_params *p = &d->p;
+  int inputs = p->ic / p->groups, first = o / (p->oc / p->groups) * inputs;
+  int64_t sum = 0;
+  for (int ky = 0; ky < p->kh; ky++)
+    for (int kx = 0; kx < p->kw; kx++) {
+      int y = oy * p->sh + ky * p->dh - p->pt, x = ox * p->sw + kx * p->dw - p->pl;
+      if (y < 0 || y >= p->ih || x < 0 || x >= p->iw) continue;
+      size_t pixel = (((size_t)image * p->ih + y) * p->iw + x) * d->ic_stored;
+      for (int c = 0; c < inputs; c++) {
+        size_t w = (((size_t)o * inputs + c) * p->kh + ky) * p->kw + kx;
+        int64_t weight = p->bits == 8 ? ((int8_t *)d->weights)[w] : ((int16_t *)d->weights)[w];
+        sum += get(d->in, pixel + first + c, p->bits) * weight;
+      }
+    }
+  return sum;
+}
+
+static int naive_requantize(const espq_sim_requant *r, int64_t sum, int c) {
+  int64_t v = espq_fixed_floor(espq_fixed_clip(sum, r->acc_bits), r->shift1);
+  v = espq_fixed_clip(v, 62) + (r->bias ? r->bias[c] : 0);
+  v = espq_fixed_clip(v, r->mid_bits);
+  if (r->shift2 && r->shift2[c] == ESPQ_SIM_SHIFT_ZERO) v = 0;
+  else if (r->shift2) v = espq_fixed_floor(v, r->shift2[c]);
+  return (int)espq_fixed_clamp(v, r->out_min, r->out_max);
+}
+
+static void naive_conv(data *d) {
+  const espq_sim_conv_params *p = &d->p;
+  size_t i = 0;
+  for (int image = 0; image < d->n; image++)
+    for (int y = 0; y < p->oh; y++)
+      for (int x = 0; x < p->ow; x++)
+        for (int o = 0; o < d->oc_stored; o++, i++) {
+          int v = o < p->oc ? naive_requantize(&p->requant, naive_sum(d, image, o, y, x), o) : 0;
+          set(d->expected, i, p->bits, v);
+        }
+}
+
+/* ---- cases ---- */
+
+static void fill(data *d, int mode) {
+  const espq_sim_conv_params *p = &d->p;
+  size_t weights = (size_t)p->oc * (p->ic / p->groups) * p->kh * p->kw;
+  int lo = (int)espq_fixed_min(p->bits);
+  for (size_t i = 0; i < weights; i++) {
+    int v = mode == 1 ? lo : random_value(p->bits);
+    if (p->bits == 8) ((int8_t *)d->weights)[i] = (int8_t)v;
+    else ((int16_t *)d->weights)[i] = (int16_t)v;
+  }
+  for (size_t i = 0; i < d->in_count; i++) {
+    bool padding = (int)(i % d->ic_stored) >= p->ic;
+    set(d->in, i, p->bits, padding ? 0 : mode == 1 ? lo : random_value(p->bits));
+  }
+}
+
+static void fill_requant(data *d) {
+  espq_sim_requant *r = &d->p.requant;
+  int bits = d->p.bits;
+  bool per_channel = random_bits() % 2;
+  *r = (espq_sim_requant){.acc_bits = bits == 8 ? 20 : 40,
+                          .shift1 = per_channel ? 4 : random_between(-3, bits == 8 ? 14 : 28),
+                          .out_min = (int)espq_fixed_min(bits),
+                          .out_max = (int)espq_fixed_max(bits)};
+  if (random_bits() % 3 == 0) r->out_min = 0;
+  if (random_bits() % 4 == 0) r->acc_bits = 0;
+  if (random_bits() % 16 == 0) r->shift1 = random_bits() % 2 ? 1000000000 : -1000000000;
+  if (random_bits() % 4) r->bias = d->bias;
+  if (per_channel) r->shift2 = d->shift2;
+  if (per_channel && r->bias) r->mid_bits = 16;
+  bool extreme = random_bits() % 8 == 0;
+  for (int c = 0; c < d->p.oc; c++) {
+    d->bias[c] = extreme ? (int32_t)random_bits() : random_value(bits == 8 && !per_channel ? 8 : 16);
+    d->shift2[c] = espq_sim_shift2(random_between(-14, extreme ? 100 : 3));
+  }
+}
+
+static bool allocate(data *d) {
+  const espq_sim_conv_params *p = &d->p;
+  d->ic_stored = (int)espq_layout_channels(ESPQ_NHWC16, p->ic);
+  d->oc_stored = (int)espq_layout_channels(ESPQ_NHWC16, p->oc);
+  d->in_count = (size_t)d->n * p->ih * p->iw * d->ic_stored;
+  d->out_count = (size_t)d->n * p->oh * p->ow * d->oc_stored;
+  size_t bytes = (size_t)p->bits / 8;
+  d->weights = malloc((size_t)p->oc * (p->ic / p->groups) * p->kh * p->kw * bytes);
+  d->in = malloc(d->in_count * bytes); /* malloc: sanitizers see a read past the end */
+  d->out = malloc(d->out_count * bytes);
+  d->expected = malloc(d->out_count * bytes);
+  d->bias = malloc((size_t)p->oc * 4);
+  d->shift2 = malloc((size_t)p->oc * 4);
+  return d->weights && d->in && d->out && d->expected && d->bias && d->shift2;
+}
+
+static void release(data *d) {
+  free(d->weights);
+  free(d->in);
+  free(d->out);
+  free(d->expected);
+  free(d->bias);
+  free(d->shift2);
+}
+
+static void print_case(const data *d, espq_isa isa, const char *what) {
+  const espq_sim_conv_params *p = &d->p;
+  fprintf(stderr,
+          "%s: %s %d bits n%d in %dx%dx%d out %dx%dx%d kernel %dx%d stride %d,%d dilation %d,%d "
+          "pad %d,%d groups %d shift1 %d acc %d mid %d %s %s\n",
+          what, espq_isa_name(isa), p->bits, d->n, p->ic, p->ih, p->iw, p->oc, p->oh, p->ow, p->kh,
+          p->kw, p->sh, p->sw, p->dh, p->dw, p->pt, p->pl, p->groups, p->requant.shift1,
+          p->requant.acc_bits, p->requant.mid_bits, p->requant.bias ? "bias" : "",
+          p->requant.shift2 ? "per channel" : "");
+}
+
+static void run_isa(data *d, espq_isa isa) {
+  espq_sim_conv *conv = NULL;
+  espq_error err = {0};
+  d->p.isa = isa;
+  size_t bytes = d->out_count * (size_t)d->p.bits / 8;
+  if (!CHECK(espq_sim_conv_prepare(&d->p, d->weights, &conv, &err) == ESPQ_OK)) {
+    print_case(d, isa, err.text);
+    return;
+  }
+  void *scratch = malloc(espq_sim_conv_scratch(conv));
+  memset(d->out, 0x55, bytes);
+  espq_sim_conv_run(conv, d->n, d->in, d->out, scratch);
+  if (!CHECK(memcmp(d->out, d->expected, bytes) == 0)) print_case(d, isa, "differs");
+  free(scratch);
+  espq_sim_conv_free(conv);
+}
+
+static void run_case(data *d, int mode) {
+  if (allocate(d)) {
+    fill(d, mode);
+    fill_requant(d);
+    naive_conv(d);
+    for (int isa = 0; isa <= (int)espq_isa_detect(); isa++) run_isa(d, (espq_isa)isa);
+  }
+  release(d);
+}
+
+/* ---- which cases ---- */
+
+static int pick(const int *list, int n) { return list[random_bits() % (uint32_t)n]; }
+
+static void random_geometry(data *d) {
+  espq_sim_conv_params *p = &d->p;
+  p->kh = random_between(1, 4), p->kw = random_between(1, 5);
+  p->sh = random_between(1, 3), p->sw = random_between(1, 3);
+  p->dh = random_between(1, 2), p->dw = random_between(1, 2);
+  p->ih = random_between(1, 11), p->iw = random_between(1, 11);
+  p->pt = random_between(-1, 3), p->pl = random_between(-1, 3);
+  p->oh = random_between(1, 8), p->ow = random_between(1, 8);
+  d->n = random_between(1, 3);
+}
+
+static void test_random(int bits, int count) {
+  static const int channels[] = {1, 3, 4, 15, 16, 17, 31, 33, 48, 65, 100};
+  for (int i = 0; i < count; i++) {
+    data d = {.p = {.bits = bits, .groups = 1}};
+    random_geometry(&d);
+    d.p.ic = pick(channels, 11), d.p.oc = pick(channels, 11);
+    run_case(&d, i % 10 == 0);
+  }
+}
+
+static void test_groups(int bits, int count) {
+  static const int per_group[] = {1, 2, 3, 4, 5, 8, 16, 17, 20};
+  for (int i = 0; i < count; i++) {
+    data d = {.p = {.bits = bits}};
+    random_geometry(&d);
+    d.p.groups = random_between(2, 9);
+    d.p.ic = d.p.groups * pick(per_group, 9), d.p.oc = d.p.groups * pick(per_group, 9);
+    run_case(&d, i % 10 == 0);
+  }
+}
+
+static void test_depthwise(int bits, int count) {
+  static const int channels[] = {2, 3, 15, 16, 17, 31, 32, 33, 48, 65, 100};
+  for (int i = 0; i < count; i++) {
+    data d = {.p = {.bits = bits}};
+    random_geometry(&d);
+    if (i % 8 == 0) d.p.kh = 20, d.p.kw = random_between(10, 14); /* around 256 taps */
+    d.p.ic = d.p.oc = d.p.groups = pick(channels, 11);
+    run_case(&d, i % 10 == 0);
+  }
+}
+
+/* Rows of a Gemm: every remainder of every tile, and sums long enough to need flushing. */
+static void test_gemm(int bits) {
+  for (int n = 1; n <= 40; n++) {
+    data d = {.n = n, .p = {.bits = bits, .groups = 1, .ic = n % 2 ? 1100 : 37, .oc = 10 + 3 * n}};
+    espq_sim_conv_params *p = &d.p;
+    p->ih = p->iw = p->oh = p->ow = p->kh = p->kw = p->sh = p->sw = p->dh = p->dw = 1;
+    run_case(&d, n % 5 == 0);
+  }
+  data d = {.n = 1, .p = {.bits = bits, .groups = 1, .ic = 3, .oc = 17, .ih = 30, .iw = 31}};
+  espq_sim_conv_params *p = &d.p;
+  p->oh = 30, p->ow = 31, p->kh = p->kw = 3, p->sh = p->sw = p->dh = p->dw = p->pt = p->pl = 1;
+  run_case(&d, 0); /* several groups of tiles */
+}
+
+static void test_refusals(void) {
+  espq_sim_conv_params ok = {.bits = 8, .ic = 1, .ih = 1, .iw = 1, .oc = 1, .oh = 1, .ow = 1, .kh = 1,
+                             .kw = 1, .sh = 1, .sw = 1, .dh = 1, .dw = 1, .groups = 1,
+                             .requant = {.out_min = -128, .out_max = 127}};
+  int8_t weight = 1;
+  espq_sim_conv *conv;
+  espq_error err;
+  espq_sim_conv_params p = ok;
+  CHECK(espq_sim_conv_prepare(&p, &weight, &conv, &err) == ESPQ_OK);
+  espq_sim_conv_free(conv);
+  p = ok, p.groups = 2;
+  CHECK(espq_sim_conv_prepare(&p, &weight, &conv, &err) == ESPQ_EFORMAT && conv == NULL);
+  p = ok, p.sh = 0;
+  CHECK(espq_sim_conv_prepare(&p, &weight, &conv, &err) == ESPQ_EFORMAT);
+  p = ok, p.kh = 512, p.kw = 256;
+  CHECK(espq_sim_conv_prepare(&p, &weight, &conv, &err) == ESPQ_ELIMIT);
+  p = ok, p.oh = p.ow = INT32_MAX;
+  CHECK(espq_sim_conv_prepare(&p, &weight, &conv, &err) == ESPQ_ELIMIT);
+  p = ok, p.requant.out_min = 1;
+  CHECK(espq_sim_conv_prepare(&p, &weight, &conv, &err) == ESPQ_EUNSUPPORTED);
+  p = ok, p.requant.out_max = 128;
+  CHECK(espq_sim_conv_prepare(&p, &weight, &conv, &err) == ESPQ_EUNSUPPORTED);
+  espq_sim_conv_free(NULL);
+}
+
+int main(void) {
+  for (int bits = 8; bits <= 16; bits += 8) {
+    test_random(bits, 150);
+    test_groups(bits, 100);
+    test_depthwise(bits, 100);
+    test_gemm(bits);
+  }
+  test_refusals();
+  return check_report();
+}
