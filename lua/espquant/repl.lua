@@ -6,8 +6,6 @@
 --- `read` returns a line or nil at the end of input. `repl.start()` runs it on the terminal, with history and
 --- completion where lua-readline is installed.
 
-local errors = require "espquant.errors"
-
 local M = {}
 
 local PROMPT, CONTINUED = "> ", ">> "
@@ -72,7 +70,10 @@ end
 -- --- one chunk ----------------------------------------------------------------------------------------------------
 
 local function message_handler(err)
-  if type(err) ~= "string" then return errors.is(err) and err or tostring(err) end
+  if type(err) ~= "string" then
+    local mt = debug.getmetatable(err)
+    return mt and mt.__tostring and tostring(err) or ("(error object is a %s value)"):format(type(err))
+  end
   -- The REPL's own frames say nothing to the reader.
   local trace = debug.traceback(err, 2):gsub("\n%s*%[C%]: in function 'xpcall'.*$", "")
   return (trace:gsub("\nstack traceback:$", ""))
@@ -124,8 +125,11 @@ end
 function M.run(options)
   local read, write, env = options.read, options.write, options.env or _G
   while true do
-    local chunk, message = read_chunk(read, env)
-    if chunk then
+    local ok, chunk, message = pcall(read_chunk, read, env)
+    if not ok then
+      if not tostring(chunk):match "interrupted!$" then error(chunk, 0) end
+      write "\n" -- Ctrl-C while typing drops the chunk
+    elseif chunk then
       run_chunk(write, chunk)
     elseif message then
       write(message, "\n")

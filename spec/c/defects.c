@@ -1,5 +1,6 @@
-/* defects.c - deliberate defects, built as a Lua module in sanitized builds only. spec/sanitizer_spec.lua runs
- * each in a child process and demands a report: proof that the asan lane would see real ones.
+/* defects.c - deliberate defects, built as a Lua module in sanitized builds only.
+ * spec/sanitizer_spec.lua runs each in a child process and demands a report: proof that the asan
+ * lane would see real ones.
  */
 #include <lauxlib.h>
 #include <limits.h>
