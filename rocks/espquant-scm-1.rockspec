@@ -34,6 +34,7 @@ build = {
   variables = {
     CMAKE_BUILD_TYPE = "Release",
     ESPQ_TESTS = "OFF",
+    ESPQ_WERROR = "OFF",
     LUA_INCDIR = "$(LUA_INCDIR)",
     ESPQ_BINDIR = "$(BINDIR)",
     ESPQ_LUADIR = "$(LUADIR)",
