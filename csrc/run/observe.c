@@ -1,0 +1,145 @@
+#include "run/observe.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/alloc.h"
+
+typedef struct worker_stats {
+  espq_minmax *range;
+  espq_histogram *histogram;
+} worker_stats;
+
+struct espq_observation {
+  size_t n;
+  espq_id *values;
+  espq_minmax *ranges; /* histograms: what they span; NULL: ranges are being observed */
+  worker_stats *workers;
+  size_t nworkers;
+};
+
+static espq_observation *observation_new(const espq_id *values, size_t n) {
+  espq_observation *o = espq_calloc(1, sizeof *o);
+  if (!o) return NULL;
+  o->n = n;
+  o->values = espq_calloc(n, sizeof *o->values);
+  if (!o->values) {
+    espq_free(o);
+    return NULL;
+  }
+  memcpy(o->values, values, n * sizeof *values);
+  return o;
+}
+
+espq_status espq_observe_range(const espq_id *values, size_t n, espq_observation **out, espq_error *err) {
+  *out = observation_new(values, n);
+  return *out ? ESPQ_OK : espq_fail_memory(err);
+}
+
+espq_status espq_observe_histogram(const espq_id *values, size_t n, const espq_minmax *ranges, espq_observation **out,
+                                   espq_error *err) {
+  espq_observation *o = observation_new(values, n);
+  if (o) o->ranges = espq_calloc(n, sizeof *o->ranges);
+  if (!o || !o->ranges) {
+    espq_observation_free(o);
+    return espq_fail_memory(err);
+  }
+  memcpy(o->ranges, ranges, n * sizeof *ranges);
+  *out = o;
+  return ESPQ_OK;
+}
+
+static void free_worker(const espq_observation *o, worker_stats *w) {
+  for (size_t i = 0; w->histogram && i < o->n; i++) espq_histogram_free(&w->histogram[i]);
+  espq_free(w->range);
+  espq_free(w->histogram);
+}
+
+void espq_observation_free(espq_observation *observation) {
+  if (!observation) return;
+  for (size_t i = 0; i < observation->nworkers; i++) free_worker(observation, &observation->workers[i]);
+  espq_free(observation->workers);
+  espq_free(observation->values);
+  espq_free(observation->ranges);
+  espq_free(observation);
+}
+
+size_t espq_observation_count(const espq_observation *observation) {
+  return observation->n;
+}
+
+const espq_id *espq_observation_values(const espq_observation *observation) {
+  return observation->values;
+}
+
+/* False where the original's search is refused anyway: nothing seen, all zero, NaN, infinite. */
+static bool spans(const espq_minmax *r, espq_histogram_kind *kind, float *hi) {
+  *hi = espq_minmax_absmax(r);
+  *kind = r->min >= 0 ? ESPQ_HISTOGRAM_POSITIVE : ESPQ_HISTOGRAM_SYMMETRIC;
+  return r->count && isfinite(*hi) && *hi > 0;
+}
+
+static espq_status init_histogram(const espq_minmax *range, espq_histogram *h, espq_error *err) {
+  espq_histogram_kind kind;
+  float hi;
+  return spans(range, &kind, &hi) ? espq_histogram_init(h, kind, hi, ESPQ_OBSERVE_BINS, err) : ESPQ_OK;
+}
+
+static espq_status init_worker(const espq_observation *o, worker_stats *w, espq_error *err) {
+  if (!o->ranges) {
+    w->range = espq_calloc(o->n, sizeof *w->range);
+    for (size_t i = 0; w->range && i < o->n; i++) espq_minmax_init(&w->range[i]);
+    return w->range ? ESPQ_OK : espq_fail_memory(err);
+  }
+  w->histogram = espq_calloc(o->n, sizeof *w->histogram);
+  if (!w->histogram) return espq_fail_memory(err);
+  espq_status status = ESPQ_OK;
+  for (size_t i = 0; i < o->n && !status; i++) status = init_histogram(&o->ranges[i], &w->histogram[i], err);
+  return status;
+}
+
+espq_status espq_observation_prepare(espq_observation *observation, int workers, espq_error *err) {
+  size_t want = (size_t)workers;
+  if (want <= observation->nworkers) return ESPQ_OK;
+  worker_stats *grown = espq_calloc(want, sizeof *grown);
+  if (!grown) return espq_fail_memory(err);
+  if (observation->nworkers) memcpy(grown, observation->workers, observation->nworkers * sizeof *grown);
+  espq_free(observation->workers);
+  observation->workers = grown;
+  while (observation->nworkers < want) {
+    espq_status status = init_worker(observation, &grown[observation->nworkers++], err);
+    if (status) return status;
+  }
+  return ESPQ_OK;
+}
+
+void espq_observation_add(espq_observation *observation, int worker, size_t which, const float *data, int64_t images,
+                          int64_t channels, int64_t pixels, espq_layout layout) {
+  const worker_stats *w = &observation->workers[worker];
+  espq_blocked b = {data, images, channels, pixels, espq_layout_block(layout)};
+  if (w->range) espq_minmax_update_blocked(&w->range[which], &b);
+  else if (w->histogram[which].table) espq_histogram_update_blocked(&w->histogram[which], &b);
+}
+
+espq_status espq_observed_range(const espq_observation *observation, size_t which, espq_minmax *out) {
+  if (observation->ranges) {
+    *out = observation->ranges[which];
+    return ESPQ_OK;
+  }
+  espq_minmax_init(out);
+  for (size_t i = 0; i < observation->nworkers; i++) espq_minmax_merge(out, &observation->workers[i].range[which]);
+  return ESPQ_OK;
+}
+
+espq_status espq_observed_histogram(const espq_observation *observation, size_t which, espq_histogram *out, bool *have,
+                                    espq_error *err) {
+  *out = (espq_histogram){0};
+  *have = false;
+  if (!observation->ranges) return espq_fail(err, ESPQ_EBUG, "no histograms were observed");
+  espq_status status = init_histogram(&observation->ranges[which], out, err);
+  if (status || !out->table) return status;
+  *have = true;
+  for (size_t i = 0; i < observation->nworkers && !status; i++)
+    status = espq_histogram_merge(out, &observation->workers[i].histogram[which], err);
+  return status;
+}

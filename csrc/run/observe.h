@@ -1,0 +1,45 @@
+/* observe.h - statistics of named tensors while a graph runs.
+ *
+ * Each worker has its own accumulators; they hold minima, maxima and integer counts only, so that merging them in
+ * any order gives the same bits. An observation outlives many runs: a dataset is fed batch by batch.
+ *
+ *   espq_observation *o;
+ *   espq_observe_range(ids, n, &o, err);
+ *   espq_exec_run(exec, inputs, outputs, o, err);  ...
+ *   const espq_minmax *m = espq_observed_range(o, k);
+ */
+#ifndef ESPQ_RUN_OBSERVE_H
+#define ESPQ_RUN_OBSERVE_H
+
+#include "base/layout.h"
+#include "graph/graph.h"
+#include "stats/histogram.h"
+#include "stats/minmax.h"
+
+typedef struct espq_observation espq_observation;
+
+enum { ESPQ_OBSERVE_BINS = 2048 };
+
+/* Ranges of n values. */
+espq_status espq_observe_range(const espq_id *values, size_t n, espq_observation **out, espq_error *err);
+/* Histograms of n values over the ranges that were observed before: [0, max] without zeros where nothing is negative,
+ * else symmetric. A value whose range is empty, zero or not finite has no histogram. */
+espq_status espq_observe_histogram(const espq_id *values, size_t n, const espq_minmax *ranges, espq_observation **out,
+                                   espq_error *err);
+void espq_observation_free(espq_observation *observation); /* NULL is allowed */
+
+size_t espq_observation_count(const espq_observation *observation);
+const espq_id *espq_observation_values(const espq_observation *observation);
+
+/* Makes room for that many workers; before a run. */
+espq_status espq_observation_prepare(espq_observation *observation, int workers, espq_error *err);
+/* Adds `images` images of value number `which`; called by worker. */
+void espq_observation_add(espq_observation *observation, int worker, size_t which, const float *data, int64_t images,
+                          int64_t channels, int64_t pixels, espq_layout layout);
+
+/* Results over all workers; valid until the next run. NULL histogram: see espq_observe_histogram. */
+espq_status espq_observed_range(const espq_observation *observation, size_t which, espq_minmax *out);
+espq_status espq_observed_histogram(const espq_observation *observation, size_t which, espq_histogram *out, bool *have,
+                                    espq_error *err);
+
+#endif

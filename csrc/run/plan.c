@@ -1,0 +1,307 @@
+#include "run/plan.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/text.h"
+#include "run/batch.h"
+
+/* What building needs besides the plan: buffers of every value by layout, and who is needed at all. */
+typedef struct builder {
+  espq_plan *plan;
+  const espq_env *env;
+  int (*where)[4]; /* by value id and layout: buffer or -1 */
+  bool *needed;    /* by value id */
+} builder;
+
+void espq_plan_geometry(const espq_shape *shape, int64_t *images, int64_t *channels, int64_t *pixels) {
+  *images = shape->rank > 0 ? shape->dim[0] : 1;
+  *channels = shape->rank > 1 ? shape->dim[1] : 1;
+  *pixels = 1;
+  for (int i = 2; i < shape->rank; i++) *pixels *= shape->dim[i];
+}
+
+size_t espq_plan_bytes(const espq_typed_shape *type, espq_layout layout) {
+  int64_t n, c, p;
+  espq_plan_geometry(&type->shape, &n, &c, &p);
+  return (size_t)(n * espq_layout_channels(layout, c) * p) * espq_dtype_size(type->dtype);
+}
+
+static int new_buffer(espq_plan *p, size_t size, int input, espq_error *err) {
+  espq_buffer *grown = espq_grow(p->buffers, &p->buffers_capacity, p->nbuffers + 1, sizeof *grown);
+  if (!grown) {
+    espq_fail_memory(err);
+    return -1;
+  }
+  p->buffers = grown;
+  int now = (int)p->nsteps; /* made by the step that is added next */
+  p->buffers[p->nbuffers] = (espq_buffer){
+      .size = (size + 63) / 64 * 64, .first = input < 0 ? now : -1, .last = now, .input = input, .same_as = -1};
+  return (int)p->nbuffers++;
+}
+
+static espq_step *new_step(espq_plan *p, int nin, int nout, espq_error *err) {
+  espq_step *grown = espq_grow(p->steps, &p->steps_capacity, p->nsteps + 1, sizeof *grown);
+  espq_operand *operands = espq_calloc((size_t)nin + (size_t)nout, sizeof *operands);
+  if (grown) p->steps = grown;
+  if (!grown || !operands) {
+    espq_free(operands);
+    espq_fail_memory(err);
+    return NULL;
+  }
+  for (int i = 0; i < nin + nout; i++) operands[i].buffer = -1;
+  p->steps[p->nsteps] = (espq_step){.node = ESPQ_NONE, .nin = nin, .nout = nout, .in = operands, .out = operands + nin};
+  return &p->steps[p->nsteps++];
+}
+
+static void read_by(espq_plan *p, int buffer, int step) {
+  if (p->buffers[buffer].last < step) p->buffers[buffer].last = step;
+}
+
+/* A buffer with the value in `layout`, made by a reorder step if need be; -1: failed. */
+static int in_layout(builder *b, espq_id value, espq_layout layout, espq_error *err) {
+  espq_plan *p = b->plan;
+  int there = b->where[value][layout];
+  if (there >= 0) return there;
+  const espq_place *home = &p->home[value];
+  if (layout != ESPQ_PLAIN && home->layout != ESPQ_PLAIN && in_layout(b, value, ESPQ_PLAIN, err) < 0) return -1;
+  int from = layout != ESPQ_PLAIN ? b->where[value][ESPQ_PLAIN] : home->buffer;
+  int to = new_buffer(p, espq_plan_bytes(&p->values[value], layout), -1, err);
+  espq_step *s = to < 0 ? NULL : new_step(p, 1, 1, err);
+  if (!s) return -1;
+  s->from = layout != ESPQ_PLAIN ? ESPQ_PLAIN : home->layout;
+  s->to = layout;
+  s->dtype = p->values[value].dtype;
+  espq_plan_geometry(&p->values[value].shape, &s->images, &s->channels, &s->pixels);
+  s->in[0].buffer = from;
+  s->out[0].buffer = to;
+  read_by(p, from, (int)p->nsteps - 1);
+  b->where[value][layout] = to;
+  return to;
+}
+
+static void settle(builder *b, espq_id value, int buffer, espq_layout layout) {
+  espq_plan *p = b->plan;
+  b->where[value][layout] = buffer;
+  p->home[value] = (espq_place){buffer, (int)p->nsteps - 1, layout};
+  read_by(p, buffer, (int)p->nsteps - 1); /* observers look after that step */
+}
+
+/* The kernel is prepared; inputs get their layouts, then the step and its outputs are made. */
+static espq_status add_kernel(builder *b, espq_call *call, const espq_kernel *kernel, espq_prepared *prepared,
+                              espq_error *err) {
+  espq_plan *p = b->plan;
+  const espq_node *n = call->node;
+  int *buffers = espq_calloc((size_t)n->nin + (size_t)n->nout, sizeof *buffers);
+  if (!buffers) return espq_fail_memory(err);
+  espq_status status = ESPQ_OK;
+  for (int i = 0; i < n->nin && !status; i++) {
+    buffers[i] = -1;
+    if (!call->in[i].present || call->in[i].constant) continue;
+    buffers[i] = in_layout(b, n->in[i], call->in[i].layout, err);
+    if (buffers[i] < 0) status = ESPQ_EMEMORY;
+  }
+  if (!status && prepared->alias >= 0 && buffers[prepared->alias] >= 0) {
+    settle(b, n->out[0], buffers[prepared->alias], call->out[0].layout);
+    espq_free(buffers);
+    return ESPQ_OK;
+  }
+  for (int i = 0; i < n->nout && !status; i++) {
+    buffers[n->nin + i] = -1;
+    if (!call->out[i].present) continue;
+    buffers[n->nin + i] = new_buffer(p, espq_plan_bytes(&p->values[n->out[i]], call->out[i].layout), -1, err);
+    if (buffers[n->nin + i] < 0) status = ESPQ_EMEMORY;
+  }
+  espq_step *s = status ? NULL : new_step(p, n->nin, n->nout, err);
+  if (s) {
+    for (int i = 0; i < n->nin + n->nout; i++) s->in[i].buffer = buffers[i];
+    for (int i = 0; i < n->nin; i++) {
+      if (call->in[i].constant) s->in[i].constant = call->in[i].constant->data;
+      if (buffers[i] >= 0) read_by(p, buffers[i], (int)p->nsteps - 1);
+    }
+    s->node = (espq_id)(n - call->graph->nodes);
+    s->kernel = kernel;
+    s->prepared = *prepared;
+    prepared->state = NULL; /* the plan's now */
+    if (prepared->scratch > p->scratch) p->scratch = prepared->scratch;
+    for (int i = 0; i < n->nout; i++)
+      if (call->out[i].present) settle(b, n->out[i], buffers[n->nin + i], call->out[i].layout);
+  }
+  espq_free(buffers);
+  return status ? status : s ? ESPQ_OK : ESPQ_EMEMORY;
+}
+
+static void free_state(const espq_kernel *kernel, void *state) {
+  if (state && kernel->free) kernel->free(state);
+  else espq_free(state);
+}
+
+static const espq_kernel *kernel_of(const espq_node *n) {
+  if (!n->op) return NULL;
+  return n->column == ESPQ_COLUMN_Q ? n->op->q : n->op->f32;
+}
+
+static espq_status add_node(builder *b, espq_id id, espq_error *err) {
+  const espq_graph *g = b->plan->graph;
+  const espq_kernel *kernel = kernel_of(&g->nodes[id]);
+  espq_call call;
+  espq_status status = espq_call_init(&call, g, id, b->plan->values, err);
+  if (status) return status;
+  for (int i = 0; i < call.nin; i++)
+    if (call.in[i].present && !call.in[i].constant) call.in[i].layout = b->plan->home[g->nodes[id].in[i]].layout;
+  espq_prepared prepared = {.alias = -1};
+  status = kernel->prepare(b->env, &call, &prepared, err);
+  if (!status) {
+    status = add_kernel(b, &call, kernel, &prepared, err);
+    free_state(kernel, prepared.state); /* of aliases and failures; NULL once the plan owns it */
+  }
+  espq_call_free(&call);
+  return status;
+}
+
+static bool node_needed(const builder *b, const espq_node *n) {
+  for (int i = 0; i < n->nout; i++)
+    if (n->out[i] != ESPQ_NONE && b->needed[n->out[i]]) return true;
+  return false;
+}
+
+static void mark_needed(builder *b, const espq_plan_options *o) {
+  const espq_graph *g = b->plan->graph;
+  for (size_t i = 0; i < o->noutputs; i++) b->needed[o->outputs[i]] = true;
+  for (size_t i = 0; i < o->nobserved; i++) b->needed[o->observed[i]] = true;
+  for (espq_id id = g->last; id != ESPQ_NONE; id = g->nodes[id].prev) {
+    const espq_node *n = &g->nodes[id];
+    for (int i = 0; node_needed(b, n) && i < n->nin; i++)
+      if (n->in[i] != ESPQ_NONE) b->needed[n->in[i]] = true;
+  }
+}
+
+/* All nodes without a kernel, in one message. */
+static espq_status check_kernels(const builder *b, espq_error *err) {
+  const espq_graph *g = b->plan->graph;
+  espq_text text = {0};
+  for (espq_id id = g->first; id != ESPQ_NONE; id = g->nodes[id].next) {
+    const espq_node *n = &g->nodes[id];
+    char label[256];
+    if (!node_needed(b, n) || kernel_of(n)) continue;
+    espq_text_add(&text, "%s%s", text.size ? ", " : "", espq_node_label(g, n, label, sizeof label));
+  }
+  if (!text.size) return ESPQ_OK;
+  espq_status status = espq_fail(err, ESPQ_EUNSUPPORTED, "no implementation for %s", text.data ? text.data : "some nodes");
+  espq_free(text.data);
+  return status;
+}
+
+static espq_status add_inputs(builder *b, espq_error *err) {
+  espq_plan *p = b->plan;
+  for (size_t i = 0; i < p->graph->ninputs; i++) {
+    espq_id v = p->graph->inputs[i];
+    int buffer = new_buffer(p, espq_plan_bytes(&p->values[v], ESPQ_PLAIN), (int)i, err);
+    if (buffer < 0) return ESPQ_EMEMORY;
+    settle(b, v, buffer, ESPQ_PLAIN);
+  }
+  return ESPQ_OK;
+}
+
+static espq_status add_outputs(builder *b, const espq_plan_options *o, espq_error *err) {
+  espq_plan *p = b->plan;
+  for (size_t i = 0; i < o->noutputs; i++) {
+    espq_id v = o->outputs[i];
+    if (p->graph->values[v].constant) continue;
+    if (p->home[v].buffer < 0)
+      return espq_fail(err, ESPQ_EFORMAT, "output '%.200s' is made by nobody", p->graph->values[v].name);
+    int buffer = in_layout(b, v, ESPQ_PLAIN, err);
+    if (buffer < 0) return ESPQ_EMEMORY;
+    p->buffers[buffer].last = INT_MAX;
+    p->plain[v] = buffer;
+  }
+  return ESPQ_OK;
+}
+
+static espq_status check_known(const espq_plan *p, espq_error *err) {
+  const espq_graph *g = p->graph;
+  for (espq_id id = g->first; id != ESPQ_NONE; id = g->nodes[id].next) {
+    const espq_node *n = &g->nodes[id];
+    for (int i = 0; i < n->nout; i++) {
+      if (n->out[i] == ESPQ_NONE) continue;
+      const espq_typed_shape *t = &p->values[n->out[i]];
+      if (t->shape.rank >= 0 && espq_shape_elements(&t->shape) >= 0 && t->dtype != ESPQ_DTYPE_NONE) continue;
+      char label[256];
+      return espq_fail(err, ESPQ_EFORMAT, "the shape of '%.200s' (%s) is not known before the model runs",
+                       g->values[n->out[i]].name, espq_node_label(g, n, label, sizeof label));
+    }
+  }
+  return ESPQ_OK;
+}
+
+static espq_status infer_shapes(espq_plan *p, int64_t batch, espq_error *err) {
+  espq_shape *shapes = espq_calloc(p->graph->ninputs, sizeof *shapes);
+  if (!shapes) return espq_fail_memory(err);
+  espq_status status = espq_batch_input_shapes(p->graph, batch, shapes, err);
+  if (!status) status = espq_ops_infer_at(p->graph, shapes, p->values, err);
+  espq_free(shapes);
+  return status;
+}
+
+static espq_status build(builder *b, const espq_plan_options *o, espq_error *err) {
+  espq_plan *p = b->plan;
+  const espq_graph *g = p->graph;
+  mark_needed(b, o);
+  espq_status status = check_kernels(b, err);
+  if (!status) status = infer_shapes(p, o->batch, err);
+  if (!status) status = check_known(p, err);
+  if (!status) status = add_inputs(b, err);
+  for (espq_id id = g->first; id != ESPQ_NONE && !status; id = g->nodes[id].next)
+    if (node_needed(b, &g->nodes[id])) status = add_node(b, id, err);
+  if (!status) status = add_outputs(b, o, err);
+  if (!status) status = espq_plan_place_buffers(p, err);
+  return status;
+}
+
+espq_status espq_plan_new(const espq_graph *graph, const espq_env *env, const espq_plan_options *options, espq_plan **out,
+                          espq_error *err) {
+  espq_plan *p = espq_calloc(1, sizeof *p);
+  builder b = {.plan = p, .env = env};
+  size_t n = graph->nvalues;
+  b.where = espq_calloc(n, sizeof *b.where);
+  b.needed = espq_calloc(n, sizeof *b.needed);
+  espq_status status = ESPQ_OK;
+  if (p) {
+    *p = (espq_plan){.graph = graph, .batch = options->batch};
+    p->values = espq_calloc(n, sizeof *p->values);
+    p->home = espq_calloc(n, sizeof *p->home);
+    p->plain = espq_calloc(n, sizeof *p->plain);
+  }
+  if (!p || !b.where || !b.needed || !p->values || !p->home || !p->plain) {
+    status = espq_fail_memory(err);
+  } else {
+    memset(b.where, -1, n * sizeof *b.where);
+    for (size_t i = 0; i < n; i++) {
+      p->home[i].buffer = -1;
+      p->plain[i] = -1;
+    }
+    status = build(&b, options, err);
+  }
+  espq_free(b.where);
+  espq_free(b.needed);
+  if (status) espq_plan_free(p);
+  else *out = p;
+  return status;
+}
+
+void espq_plan_free(espq_plan *plan) {
+  if (!plan) return;
+  for (size_t i = 0; i < plan->nsteps; i++) {
+    espq_step *s = &plan->steps[i];
+    if (s->kernel) free_state(s->kernel, s->prepared.state);
+    espq_free(s->in);
+  }
+  espq_free(plan->steps);
+  espq_free(plan->buffers);
+  espq_free(plan->values);
+  espq_free(plan->home);
+  espq_free(plan->plain);
+  espq_free(plan);
+}
