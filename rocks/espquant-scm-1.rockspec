@@ -21,6 +21,7 @@ supported_platforms = { "linux" }
 dependencies = {
   "lua >= 5.4, < 5.5",
   "argparse >= 0.7",
+  "lua-cjson >= 2.1",
 }
 
 external_dependencies = {

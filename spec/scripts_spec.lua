@@ -151,7 +151,7 @@ describe("installing packages #unit", function()
   end
 
   local ALL = "gcc libc6-dev cmake ninja-build protobuf-c-compiler libprotobuf-c-dev libdnnl-dev zlib1g-dev "
-    .. "liblua5.4-dev lua5.4 lua-argparse lua-readline"
+    .. "liblua5.4-dev lua5.4 lua-argparse lua-cjson lua-readline"
 
   it("does nothing when all are there", function()
     local r = install(ALL, "exit 1")
@@ -194,7 +194,7 @@ describe("installing packages #unit", function()
     local r = process.run({ folder .. "/scripts/build" },
       { env = { PATH = folder .. "/fake:" .. os.getenv "PATH" } })
     assert.equal(1, r.status)
-    assert.matches("apt%-get install gcc libc6%-dev .*lua%-argparse %(as root", r.stderr)
+    assert.matches("apt%-get install gcc libc6%-dev .*lua%-cjson %(as root", r.stderr)
     assert.equal("", shell "cat apt 2>/dev/null || true")
   end)
 end)
