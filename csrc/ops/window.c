@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { SIZE_MAX_ = 1 << 30 }; /* of kernels, strides, pads and images: sums of a few, products of two fit 64 bits */
+enum { WINDOW_MAX = 1 << 30 }; /* of kernels, strides, pads and images: sums of a few, products of two fit 64 bits */
 
 typedef enum auto_pad { NOTSET, SAME_UPPER, SAME_LOWER, VALID } auto_pad;
 
@@ -20,7 +20,7 @@ static espq_status read_auto_pad(const espq_call *call, auto_pad *out, espq_erro
                         text);
 }
 
-/* Reads the `want` numbers of a list, each in [low, SIZE_MAX_], into out; leaves out alone when the list is absent. */
+/* Reads the `want` numbers of a list, each in [low, WINDOW_MAX], into out; leaves out alone when the list is absent. */
 static espq_status read_list(const espq_call *call, const char *attr, int want, int64_t low, int64_t *out, bool *found,
                              espq_error *err) {
   const espq_attr *a = espq_node_attr(call->node, attr);
@@ -29,9 +29,9 @@ static espq_status read_list(const espq_call *call, const char *attr, int want, 
   if (a->kind != ESPQ_ATTR_INTS || a->n != (size_t)want)
     return espq_call_fail(call, err, ESPQ_EFORMAT, "attribute '%s' has %zu numbers, expected %d", attr, a->n, want);
   for (int i = 0; i < want; i++) {
-    if (a->ints[i] < low || a->ints[i] > SIZE_MAX_)
+    if (a->ints[i] < low || a->ints[i] > WINDOW_MAX)
       return espq_call_fail(call, err, ESPQ_EFORMAT, "attribute '%s' holds %" PRId64 ", expected %" PRId64 " to %d", attr,
-                            a->ints[i], low, SIZE_MAX_);
+                            a->ints[i], low, WINDOW_MAX);
     out[i] = a->ints[i];
   }
   return ESPQ_OK;
@@ -50,9 +50,9 @@ static espq_status read_input(const espq_call *call, espq_window *w, espq_error 
                           call->in[0].name, espq_shape_text(s->rank, s->dim, text, sizeof text));
   w->rank = s->rank - 2;
   for (int i = 0; i < w->rank; i++) {
-    if (s->dim[2 + i] > SIZE_MAX_)
+    if (s->dim[2 + i] > WINDOW_MAX)
       return espq_call_fail(call, err, ESPQ_ELIMIT, "input 0 '%.100s' has shape %s: at most %d pixels along an axis",
-                            call->in[0].name, espq_shape_text(s->rank, s->dim, text, sizeof text), SIZE_MAX_);
+                            call->in[0].name, espq_shape_text(s->rank, s->dim, text, sizeof text), WINDOW_MAX);
     w->in[2 - w->rank + i] = s->dim[2 + i];
   }
   return ESPQ_OK;
@@ -70,9 +70,9 @@ static espq_status read_kernel(const espq_call *call, const int64_t *kernel, esp
                             "kernel_shape says %" PRId64 " along axis %d, but the weight has %" PRId64, out[i], i,
                             kernel[i]);
     if (!found) out[i] = kernel[i];
-    if (out[i] == 0 || out[i] > SIZE_MAX_)
+    if (out[i] == 0 || out[i] > WINDOW_MAX)
       return espq_call_fail(call, err, ESPQ_EFORMAT, "the weight has a kernel size of %" PRId64 ", expected 1 to %d",
-                            out[i], SIZE_MAX_);
+                            out[i], WINDOW_MAX);
   }
   return ESPQ_OK;
 }
@@ -115,7 +115,7 @@ static espq_status set_output(const espq_call *call, espq_window *w, int axis, a
   if (w->in[axis] < 0 || w->kernel[axis] < 0) return ESPQ_OK;
   int64_t extent = espq_window_extent(w, axis);
   bool same = mode == SAME_UPPER || mode == SAME_LOWER;
-  if (same && extent <= SIZE_MAX_) pad_same(w, axis, mode);
+  if (same && extent <= WINDOW_MAX) pad_same(w, axis, mode);
   int64_t padded = w->in[axis] + w->pad_begin[axis] + w->pad_end[axis];
   if (padded < extent || w->in[axis] == 0)
     return espq_call_fail(call, err, ESPQ_EFORMAT,
@@ -124,6 +124,9 @@ static espq_status set_output(const espq_call *call, espq_window *w, int axis, a
   if (same) return ESPQ_OK;
   int64_t room = padded - extent;
   w->out[axis] = ceil && mode == NOTSET ? round_up(w, axis, room) : room / w->stride[axis] + 1;
+  if (w->out[axis] > WINDOW_MAX)
+    return espq_call_fail(call, err, ESPQ_ELIMIT, "an output of %" PRId64 " pixels along an axis is too large",
+                          w->out[axis]);
   return ESPQ_OK;
 }
 
