@@ -13,7 +13,7 @@
 #define BINARY_LIST(X)            \
   X(add, a + b)                   \
   X(sub, a - b)                   \
-  X(mul, a *b)                    \
+  X(mul, (a * b))                 \
   X(div, a / b)                   \
   X(max, a > b || a != a ? a : b) \
   X(min, a < b || a != a ? a : b) \
@@ -31,7 +31,7 @@
     if (a_step == 1 && b_step == 1) LOOP(value, i, i)      \
     else if (a_step == 1 && b_step == 0) LOOP(value, i, 0) \
     else if (a_step == 0 && b_step == 1) LOOP(value, 0, i) \
-    else LOOP(value, i *a_step, i *b_step)                 \
+    else LOOP(value, (i * a_step), (i * b_step))           \
   }                                                        \
   SIMD_CLONES(run_##name, RUN_PARAMS, RUN_ARGS)
 

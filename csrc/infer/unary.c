@@ -7,6 +7,13 @@
 #define PARAMS (float a, float b, int64_t n, const float *src, float *dst)
 #define ARGS   (a, b, n, src, dst)
 
+SIMD_BODY float clamp(float x, float low, float high) {
+  float y = x < low ? low : x;
+  return y > high ? high : y;
+}
+
+SIMD_BODY float hard_sigmoid(float x, float slope, float offset) { return clamp(slope * x + offset, 0, 1); }
+
 /* name, value as an expression of x, a and b. ORDER UNARY */
 #define UNARY_LIST(X)                                 \
   X(relu, x < 0 ? 0 : x)                              \
@@ -14,8 +21,8 @@
   X(clip, clamp(x, a, b))                             \
   X(sigmoid, simd_sigmoid(x))                         \
   X(tanh, simd_tanh(x))                               \
-  X(hard_sigmoid, clamp(a *x + b, 0, 1))              \
-  X(hard_swish, x *clamp(x *(1.0f / 6) + 0.5f, 0, 1)) \
+  X(hard_sigmoid, hard_sigmoid(x, a, b))              \
+  X(hard_swish, (x * hard_sigmoid(x, 1.0f / 6, .5f))) \
   X(elu, x < 0 ? a * (simd_exp(x) - 1.0f) : x)        \
   X(exp, simd_exp(x))                                 \
   X(log, logf(x))                                     \
@@ -26,11 +33,6 @@
   X(floor, floorf(x))                                 \
   X(ceil, ceilf(x))                                   \
   X(round, rintf(x))
-
-SIMD_BODY float clamp(float x, float low, float high) {
-  float y = x < low ? low : x;
-  return y > high ? high : y;
-}
 
 #define DEFINE(name, value)                                \
   SIMD_BODY void vec_##name##_body PARAMS {                \

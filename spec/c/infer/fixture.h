@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "../check.h"
 #include "base/alloc.h"
@@ -74,6 +76,17 @@ static inline bool lanes_are_zero(espq_layout layout, int64_t n, int64_t channel
       for (int64_t p = 0; p < spatial; p++)
         if (x[position(layout, channels, spatial, i, c, p)] != 0) return false;
   return true;
+}
+
+/* Runs this program again under an instruction set cap, which is a setting of the whole process. */
+static inline bool passes_with_isa(const char *isa) {
+  pid_t child = fork();
+  if (child == 0) {
+    execl("/proc/self/exe", "test", isa, (char *)NULL);
+    _exit(127);
+  }
+  int status = -1;
+  return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 #endif
