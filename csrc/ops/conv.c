@@ -17,14 +17,13 @@ static espq_status check_channels(const espq_call *call, int64_t group, espq_err
   const espq_shape *x = &call->in[0].shape, *w = &call->in[1].shape;
   int64_t ic = x->dim[1], oc = w->dim[0], per_group = w->dim[1];
   if (group < 1 || (oc >= 0 && (oc == 0 || oc % group)) || (ic >= 0 && (ic == 0 || ic % group)))
-    return espq_call_fail(call, err, ESPQ_EFORMAT,
-                          "group is %" PRId64 ", expected a divisor of %" PRId64 " input and %" PRId64
-                          " output channels",
-                          group, ic, oc);
+    return espq_call_fail(
+        call, err, ESPQ_EFORMAT,
+        "group is %" PRId64 ", expected a divisor of %" PRId64 " input and %" PRId64 " output channels", group, ic, oc);
   if (ic >= 0 && per_group >= 0 && per_group != ic / group)
     return espq_call_fail(call, err, ESPQ_EFORMAT,
-                          "weight '%.100s' has %" PRId64 " input channels per group, expected %" PRId64
-                          " (%" PRId64 " channels in %" PRId64 " groups)",
+                          "weight '%.100s' has %" PRId64 " input channels per group, expected %" PRId64 " (%" PRId64
+                          " channels in %" PRId64 " groups)",
                           call->in[1].name, per_group, ic / group, ic, group);
   return ESPQ_OK;
 }
@@ -38,8 +37,8 @@ static espq_status check_weight(const espq_call *call, espq_error *err) {
   if (!espq_port_has(call, 2)) return ESPQ_OK;
   const espq_shape *b = &call->in[2].shape;
   if (b->rank != 1 || (b->dim[0] >= 0 && w->dim[0] >= 0 && b->dim[0] != w->dim[0]))
-    return espq_call_fail(call, err, ESPQ_EFORMAT, "bias '%.100s' has shape %s, expected %" PRId64,
-                          call->in[2].name, espq_shape_text(b->rank, b->dim, text, sizeof text), w->dim[0]);
+    return espq_call_fail(call, err, ESPQ_EFORMAT, "bias '%.100s' has shape %s, expected %" PRId64, call->in[2].name,
+                          espq_shape_text(b->rank, b->dim, text, sizeof text), w->dim[0]);
   return ESPQ_OK;
 }
 
@@ -182,8 +181,9 @@ static bool mixes_batch(const espq_call *call) {
 
 static const char *why_not(const espq_call *call, char *text, size_t size) {
   if (call->in[0].shape.rank > 4)
-    return espq_reason(text, size, "convolutions over three or more axes cannot be quantized; the chip's library has 1-D "
-                                   "and 2-D ones only");
+    return espq_reason(text, size,
+                       "convolutions over three or more axes cannot be quantized; the chip's library has 1-D "
+                       "and 2-D ones only");
   return espq_linear_why_not(call, 2, text, size);
 }
 

@@ -32,8 +32,8 @@ espq_status espq_port_number(const espq_call *call, int input, espq_error *err) 
   if (p->dtype == ESPQ_F32 || p->dtype == ESPQ_DTYPE_NONE) return ESPQ_OK;
   if (integer && call->node->column == ESPQ_COLUMN_Q) return ESPQ_OK;
   return espq_call_fail(call, err, ESPQ_EUNSUPPORTED,
-                        "input %d '%.100s' has type %s, expected float32; export the model in float32",
-                        input, p->name, espq_dtype_name(p->dtype));
+                        "input %d '%.100s' has type %s, expected float32; export the model in float32", input, p->name,
+                        espq_dtype_name(p->dtype));
 }
 
 espq_status espq_call_result(espq_call *call, const espq_shape *shape) {
@@ -55,8 +55,8 @@ espq_status espq_port_weights(const espq_call *call, int input, const float **da
     return espq_call_fail(call, err, ESPQ_EUNSUPPORTED,
                           "input %d '%.100s' is computed at run time, expected a constant", input, p->name);
   if (p->constant->dtype != ESPQ_F32)
-    return espq_call_fail(call, err, ESPQ_EFORMAT, "input %d '%.100s' has type %s, expected float32", input,
-                          p->name, espq_dtype_name(p->constant->dtype));
+    return espq_call_fail(call, err, ESPQ_EFORMAT, "input %d '%.100s' has type %s, expected float32", input, p->name,
+                          espq_dtype_name(p->constant->dtype));
   *data = p->constant->data;
   return ESPQ_OK;
 }
@@ -68,19 +68,16 @@ espq_status espq_call_prefix(const espq_call *call, espq_error *err) {
 
 /* ---- integer column ---- */
 
-bool espq_exponent_is_usable(int32_t exponent) {
-  return exponent < INT32_MAX - 1;
-}
+bool espq_exponent_is_usable(int32_t exponent) { return exponent < INT32_MAX - 1; }
 
 espq_status espq_port_exponent(const espq_call *call, const espq_port *port, int *out, espq_error *err) {
   *out = 0;
   if (!port->quant || !port->quant->bits || port->quant->count != 1)
-    return espq_call_fail(call, err, ESPQ_EUNSUPPORTED, "tensor '%.100s' has %d exponents, expected one",
-                          port->name, port->quant ? port->quant->count : 0);
+    return espq_call_fail(call, err, ESPQ_EUNSUPPORTED, "tensor '%.100s' has %d exponents, expected one", port->name,
+                          port->quant ? port->quant->count : 0);
   if (!espq_exponent_is_usable(port->quant->exponent[0]))
     return espq_call_fail(call, err, ESPQ_EUNSUPPORTED,
-                          "tensor '%.100s' has no finite scale: NaN or infinity was met in calibration",
-                          port->name);
+                          "tensor '%.100s' has no finite scale: NaN or infinity was met in calibration", port->name);
   *out = port->quant->exponent[0];
   return ESPQ_OK;
 }
@@ -95,8 +92,7 @@ espq_status espq_call_same_quant(const espq_call *call, espq_error *err) {
   return espq_call_fail(call, err, ESPQ_EUNSUPPORTED,
                         "input '%.100s' (%s, exponent %d) and output '%.100s' (%s, exponent %d) must be "
                         "quantized alike",
-                        in->name, espq_dtype_name(in->dtype), ein, out->name, espq_dtype_name(out->dtype),
-                        eout);
+                        in->name, espq_dtype_name(in->dtype), ein, out->name, espq_dtype_name(out->dtype), eout);
 }
 
 espq_status espq_tensor_int32(const espq_tensor *tensor, int32_t **out, espq_error *err) {

@@ -20,9 +20,7 @@ typedef struct linear {
   int32_t *bias, *shift2; /* owned; NULL: none */
 } linear;
 
-static bool is_zero(int32_t exponent) {
-  return exponent == ESPQ_OPS_EXPONENT_ZERO;
-}
+static bool is_zero(int32_t exponent) { return exponent == ESPQ_OPS_EXPONENT_ZERO; }
 
 static int32_t weight_exponent(const linear *l, int channel) {
   return l->weight->exponent[l->weight->count == 1 ? 0 : channel];
@@ -114,7 +112,8 @@ static espq_status per_channel(linear *l, espq_sim_requant *r, espq_error *err) 
   l->shift2 = espq_calloc((size_t)l->oc, sizeof *l->shift2);
   if (!l->shift2) return espq_fail_memory(err);
   for (int c = 0; c < l->oc; c++) l->shift2[c] = channel_shift(l, c);
-  *r = (espq_sim_requant){.acc_bits = 20, .shift1 = 4, .bias = l->bias, .mid_bits = l->bias ? 16 : 0, .shift2 = l->shift2};
+  *r = (espq_sim_requant){
+      .acc_bits = 20, .shift1 = 4, .bias = l->bias, .mid_bits = l->bias ? 16 : 0, .shift2 = l->shift2};
   return ESPQ_OK;
 }
 
@@ -171,8 +170,10 @@ static const char *constant_why_not(const espq_call *call, int input, const char
   if (input < 0 || !espq_port_has(call, input)) return NULL;
   const espq_port *p = &call->in[input];
   if (!p->constant)
-    return espq_reason(text, size, "its %s '%.100s' is computed at run time; only constants can be quantized: "
-                                   "simplify the model so that it is one", what, p->name);
+    return espq_reason(text, size,
+                       "its %s '%.100s' is computed at run time; only constants can be quantized: "
+                       "simplify the model so that it is one",
+                       what, p->name);
   if (p->constant->dtype != ESPQ_F32)
     return espq_reason(text, size, "its %s '%.100s' has type %s; export the model in float32", what, p->name,
                        espq_dtype_name(p->constant->dtype));

@@ -16,8 +16,8 @@ static espq_status read_auto_pad(const espq_call *call, auto_pad *out, espq_erro
       *out = (auto_pad)i;
       return ESPQ_OK;
     }
-  return espq_call_fail(call, err, ESPQ_EFORMAT, "auto_pad is '%.40s', expected NOTSET, SAME_UPPER, SAME_LOWER or VALID",
-                        text);
+  return espq_call_fail(call, err, ESPQ_EFORMAT,
+                        "auto_pad is '%.40s', expected NOTSET, SAME_UPPER, SAME_LOWER or VALID", text);
 }
 
 /* Reads the `want` numbers of a list, each in [low, WINDOW_MAX], into out; leaves out alone when the list is absent. */
@@ -30,8 +30,8 @@ static espq_status read_list(const espq_call *call, const char *attr, int want, 
     return espq_call_fail(call, err, ESPQ_EFORMAT, "attribute '%s' has %zu numbers, expected %d", attr, a->n, want);
   for (int i = 0; i < want; i++) {
     if (a->ints[i] < low || a->ints[i] > WINDOW_MAX)
-      return espq_call_fail(call, err, ESPQ_EFORMAT, "attribute '%s' holds %" PRId64 ", expected %" PRId64 " to %d", attr,
-                            a->ints[i], low, WINDOW_MAX);
+      return espq_call_fail(call, err, ESPQ_EFORMAT, "attribute '%s' holds %" PRId64 ", expected %" PRId64 " to %d",
+                            attr, a->ints[i], low, WINDOW_MAX);
     out[i] = a->ints[i];
   }
   return ESPQ_OK;
@@ -91,9 +91,7 @@ static espq_status read_steps(const espq_call *call, auto_pad mode, espq_window 
   return status;
 }
 
-int64_t espq_window_extent(const espq_window *w, int axis) {
-  return (w->kernel[axis] - 1) * w->dilation[axis] + 1;
-}
+int64_t espq_window_extent(const espq_window *w, int axis) { return (w->kernel[axis] - 1) * w->dilation[axis] + 1; }
 
 static void pad_same(espq_window *w, int axis, auto_pad mode) {
   int64_t s = w->stride[axis];
@@ -110,7 +108,8 @@ static int64_t round_up(const espq_window *w, int axis, int64_t room) {
   return (n - 1) * s >= w->in[axis] + w->pad_begin[axis] ? n - 1 : n;
 }
 
-static espq_status set_output(const espq_call *call, espq_window *w, int axis, auto_pad mode, bool ceil, espq_error *err) {
+static espq_status set_output(const espq_call *call, espq_window *w, int axis, auto_pad mode, bool ceil,
+                              espq_error *err) {
   w->out[axis] = -1;
   if (w->in[axis] < 0 || w->kernel[axis] < 0) return ESPQ_OK;
   int64_t extent = espq_window_extent(w, axis);
@@ -119,7 +118,8 @@ static espq_status set_output(const espq_call *call, espq_window *w, int axis, a
   int64_t padded = w->in[axis] + w->pad_begin[axis] + w->pad_end[axis];
   if (padded < extent || w->in[axis] == 0)
     return espq_call_fail(call, err, ESPQ_EFORMAT,
-                          "a window of %" PRId64 " pixels does not fit into %" PRId64 " (padded to %" PRId64 ") along %s",
+                          "a window of %" PRId64 " pixels does not fit into %" PRId64 " (padded to %" PRId64
+                          ") along %s",
                           extent, w->in[axis], padded, axis ? "the width" : "the height");
   if (same) return ESPQ_OK;
   int64_t room = padded - extent;

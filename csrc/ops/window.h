@@ -23,10 +23,11 @@ typedef struct espq_window {
 } espq_window;
 
 /* The attributes that espq_window_read looks at, for a row's list; a pool adds ceil_mode. */
-#define ESPQ_WINDOW_ATTRS                                                                               \
-  {"auto_pad", ESPQ_ATTR_STRING, false, 0, "NOTSET"}, {"kernel_shape", ESPQ_ATTR_INTS, false, 0, ""},   \
-      {"strides", ESPQ_ATTR_INTS, false, 0, ""}, {"dilations", ESPQ_ATTR_INTS, false, 0, ""},           \
-      {"pads", ESPQ_ATTR_INTS, false, 0, ""}
+#define ESPQ_WINDOW_ATTRS                                                                             \
+  {"auto_pad", ESPQ_ATTR_STRING, false, 0, "NOTSET"}, {"kernel_shape", ESPQ_ATTR_INTS, false, 0, ""}, \
+      {"strides", ESPQ_ATTR_INTS, false, 0, ""}, {"dilations", ESPQ_ATTR_INTS, false, 0, ""}, {       \
+    "pads", ESPQ_ATTR_INTS, false, 0, ""                                                              \
+  }
 
 /* The windows over input 0. `kernel`: the weight's spatial dims (as many as input 0 has; -1 unknown) of a Conv; NULL:
  * a pool, which must have kernel_shape, may have ceil_mode, and whose pads must be smaller than its kernel (extent).

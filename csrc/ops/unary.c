@@ -1,0 +1,218 @@
+/* Sigmoid, Tanh, Clip, Floor, Round and Softmax, in float only. */
+#include <float.h>
+#include <inttypes.h>
+
+#include "base/alloc.h"
+#include "infer/reorder.h"
+#include "infer/softmax.h"
+#include "infer/unary.h"
+#include "ops/kernel.h"
+
+/* ---- functions of one number, in the layout the input has ---- */
+
+typedef struct unary_state {
+  espq_infer_unary_op op;
+  float a, b;
+  int64_t count; /* stored elements */
+  bool clear;    /* f(0) is not 0, so the padding lanes must be cleared */
+  espq_layout layout;
+  espq_image image;
+} unary_state;
+
+static espq_status prepare_unary(espq_call *call, espq_infer_unary_op op, float a, float b, espq_prepared *out,
+                                 espq_error *err) {
+  unary_state *s = espq_calloc(1, sizeof *s);
+  if (!s) return espq_fail_memory(err);
+  *s = (unary_state){.op = op,
+                     .a = a,
+                     .b = b,
+                     .count = espq_port_stored(&call->in[0]),
+                     .clear = !espq_infer_unary_keeps_zero(op, a, b),
+                     .layout = call->in[0].layout,
+                     .image = espq_image_of(&call->in[0].shape)};
+  call->out[0].layout = s->layout;
+  out->state = s;
+  out->in_place = true;
+  return ESPQ_OK;
+}
+
+static espq_status run_unary(const espq_run_args *args, espq_error *err) {
+  (void)err;
+  const unary_state *s = args->state;
+  espq_infer_unary(s->op, s->a, s->b, s->count, args->in[0], args->out[0]);
+  if (s->clear) espq_infer_clear_lanes(s->layout, s->image.n, s->image.c, s->image.pixels, args->out[0]);
+  return ESPQ_OK;
+}
+
+#define SIMPLE_KERNEL(name, op)                                                                                  \
+  static espq_status prepare_##name(const espq_env *env, espq_call *call, espq_prepared *out, espq_error *err) { \
+    (void)env;                                                                                                   \
+    return prepare_unary(call, op, 0, 0, out, err);                                                              \
+  }                                                                                                              \
+  static const espq_kernel name##_f32 = {prepare_##name, run_unary, NULL};
+
+SIMPLE_KERNEL(sigmoid, ESPQ_INFER_SIGMOID)
+SIMPLE_KERNEL(tanh, ESPQ_INFER_TANH)
+SIMPLE_KERNEL(floor, ESPQ_INFER_FLOOR)
+SIMPLE_KERNEL(round, ESPQ_INFER_ROUND)
+
+/* ---- Clip: the bounds are attributes until opset 10, then inputs ---- */
+
+static espq_status check_clip_form(const espq_call *call, espq_error *err) {
+  bool attributes = espq_node_attr(call->node, "min") || espq_node_attr(call->node, "max");
+  if (call->opset >= 11 && attributes)
+    return espq_call_fail(call, err, ESPQ_EFORMAT,
+                          "min and max are attributes, but inputs since opset 11 (this is %" PRId64 ")", call->opset);
+  if (call->opset < 11 && call->nin > 1)
+    return espq_call_fail(call, err, ESPQ_EFORMAT, "%d inputs, expected 1 before opset 11 (this is %" PRId64 ")",
+                          call->nin, call->opset);
+  return ESPQ_OK;
+}
+
+static espq_status infer_clip(espq_call *call, espq_error *err) {
+  espq_status status = check_clip_form(call, err);
+  for (int i = 1; i < 3 && !status; i++)
+    if (espq_port_has(call, i) && call->in[i].shape.rank > 1)
+      status = espq_call_fail(call, err, ESPQ_EFORMAT, "input %d '%.100s' has rank %d, expected a single number", i,
+                              call->in[i].name, call->in[i].shape.rank);
+  return status ? status : espq_infer_elementwise(call, err);
+}
+
+static espq_status prepare_clip(const espq_env *env, espq_call *call, espq_prepared *out, espq_error *err) {
+  (void)env;
+  float low = espq_node_float(call->node, "min", -FLT_MAX), high = espq_node_float(call->node, "max", FLT_MAX);
+  espq_status status = check_clip_form(call, err);
+  if (!status) status = espq_port_float(call, 1, low, &low, err);
+  if (!status) status = espq_port_float(call, 2, high, &high, err);
+  return status ? status : prepare_unary(call, ESPQ_INFER_CLIP, low, high, out, err);
+}
+
+static const espq_kernel clip_f32 = {prepare_clip, run_unary, NULL};
+
+/* ---- Softmax: along one axis since opset 13, before it over all axes from `axis` on ---- */
+
+typedef struct softmax_state {
+  int64_t outer, length, inner;
+} softmax_state;
+
+static espq_status softmax_axis(const espq_call *call, int *axis, espq_error *err) {
+  int64_t given = espq_node_int(call->node, "axis", call->opset < 13 ? 1 : -1);
+  return espq_call_axis(call, given, call->in[0].shape.rank, axis, err);
+}
+
+static espq_status infer_softmax(espq_call *call, espq_error *err) {
+  int axis;
+  espq_status status = softmax_axis(call, &axis, err);
+  return status ? status : espq_infer_elementwise(call, err);
+}
+
+static espq_status prepare_softmax(const espq_env *env, espq_call *call, espq_prepared *out, espq_error *err) {
+  (void)env;
+  int axis;
+  const espq_shape *x = &call->in[0].shape;
+  espq_status status = softmax_axis(call, &axis, err);
+  if (status) return status;
+  softmax_state *s = espq_calloc(1, sizeof *s);
+  if (!s) return espq_fail_memory(err);
+  *s = (softmax_state){1, 1, 1};
+  for (int i = 0; i < x->rank; i++) {
+    int64_t *part = i < axis ? &s->outer : i == axis || call->opset < 13 ? &s->length : &s->inner;
+    *part *= x->dim[i];
+  }
+  call->in[0].layout = call->out[0].layout = ESPQ_PLAIN;
+  out->state = s;
+  out->in_place = true;
+  return ESPQ_OK;
+}
+
+static espq_status run_softmax(const espq_run_args *args, espq_error *err) {
+  (void)err;
+  const softmax_state *s = args->state;
+  espq_infer_softmax(false, s->outer, s->length, s->inner, args->in[0], args->out[0]);
+  return ESPQ_OK;
+}
+
+static const espq_kernel softmax_f32 = {prepare_softmax, run_softmax, NULL};
+
+static bool softmax_mixes(const espq_call *call) {
+  int axis;
+  return softmax_axis(call, &axis, NULL) || axis == 0;
+}
+
+/* ---- rows ---- */
+
+static const char *cut_off(const espq_call *call, char *text, size_t size) {
+  return espq_reason(text, size,
+                     "%s has no integer form on the chip; end the model at '%.100s' and let the application compute it "
+                     "from the dequantized result",
+                     call->node->op_type, call->in[0].name);
+}
+
+static const char *clip_why_not(const espq_call *call, char *text, size_t size) {
+  float low = 1, high = 1;
+  bool at_zero = false;
+  if (!espq_port_float(call, 1, espq_node_float(call->node, "min", -FLT_MAX), &low, NULL) &&
+      !espq_port_float(call, 2, espq_node_float(call->node, "max", FLT_MAX), &high, NULL))
+    at_zero = low == 0 && high > 0;
+  return at_zero
+             ? espq_reason(text, size, "Clip has no integer form on the chip; train the model with Relu in its place")
+             : cut_off(call, text, size);
+}
+
+static const espq_attr_spec clip_attrs[] = {{"min", ESPQ_ATTR_FLOAT, false, -(double)FLT_MAX, NULL},
+                                            {"max", ESPQ_ATTR_FLOAT, false, (double)FLT_MAX, NULL},
+                                            {NULL, ESPQ_ATTR_INT, false, 0, NULL}};
+
+/* The default is 1 before opset 13. */
+static const espq_attr_spec softmax_attrs[] = {{"axis", ESPQ_ATTR_INT, false, -1, NULL},
+                                               {NULL, ESPQ_ATTR_INT, false, 0, NULL}};
+
+#define UNARY_ROW(op, first, kernel)   \
+  const espq_op espq_op_##op = {       \
+      .name = #op,                     \
+      .domain = "",                    \
+      .since = first,                  \
+      .min_in = 1,                     \
+      .max_in = 1,                     \
+      .min_out = 1,                    \
+      .max_out = 1,                    \
+      .infer = espq_infer_elementwise, \
+      .f32 = &kernel,                  \
+      .weight = -1,                    \
+      .bias = -1,                      \
+      .why_not = cut_off,              \
+  }
+
+UNARY_ROW(Sigmoid, 6, sigmoid_f32);
+UNARY_ROW(Tanh, 6, tanh_f32);
+UNARY_ROW(Floor, 6, floor_f32);
+UNARY_ROW(Round, 11, round_f32);
+
+const espq_op espq_op_Clip = {.name = "Clip",
+                              .domain = "",
+                              .since = 6,
+                              .min_in = 1,
+                              .max_in = 3,
+                              .min_out = 1,
+                              .max_out = 1,
+                              .attrs = clip_attrs,
+                              .infer = infer_clip,
+                              .f32 = &clip_f32,
+                              .weight = -1,
+                              .bias = -1,
+                              .why_not = clip_why_not};
+
+const espq_op espq_op_Softmax = {.name = "Softmax",
+                                 .domain = "",
+                                 .since = 1,
+                                 .min_in = 1,
+                                 .max_in = 1,
+                                 .min_out = 1,
+                                 .max_out = 1,
+                                 .attrs = softmax_attrs,
+                                 .infer = infer_softmax,
+                                 .f32 = &softmax_f32,
+                                 .weight = -1,
+                                 .bias = -1,
+                                 .mixes_batch = softmax_mixes,
+                                 .why_not = cut_off};
