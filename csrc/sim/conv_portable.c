@@ -46,31 +46,40 @@ static void sum16(const espq_conv_strip *strip, int taps, const void *const *row
     sum_block16(strip, taps, rows + (size_t)p * taps, (int64_t *)acc + p * 16);
 }
 
+/* 16 channels of one pixel. */
+static void depthwise_pixel8(const espq_conv_strip *strip, int taps, const void *const *rows,
+                             int32_t *restrict out) {
+  const int16_t *restrict w = strip->weights;
+  int32_t sum[16] = {0};
+  for (int t = 0; t < taps; t++, w += 16) {
+    const uint8_t *restrict x = (const uint8_t *)rows[t] + strip->in_offset;
+    for (int i = 0; i < 16; i++) sum[i] += (int16_t)(x[i] - 128) * w[i];
+  }
+  memcpy(out, sum, sizeof sum);
+}
+
 static void depthwise8(const espq_conv_strip *strip, int taps, const void *const *rows, int pixels,
                        void *acc) {
-  for (int p = 0; p < pixels; p++) {
-    int32_t *restrict a = (int32_t *)acc + p * 16;
-    const int16_t *restrict w = strip->weights;
-    memset(a, 0, 16 * sizeof *a);
-    for (int t = 0; t < taps; t++, w += 16) {
-      const uint8_t *restrict x = (const uint8_t *)rows[(size_t)p * taps + t] + strip->in_offset;
-      for (int i = 0; i < 16; i++) a[i] += (int16_t)(x[i] - 128) * w[i];
-    }
+  for (int p = 0; p < pixels; p++)
+    depthwise_pixel8(strip, taps, rows + (size_t)p * taps, (int32_t *)acc + p * 16);
+}
+
+static void depthwise_pixel16(const espq_conv_strip *strip, int taps, const void *const *rows,
+                              int64_t *restrict out) {
+  const int16_t *restrict w = strip->weights;
+  int64_t sum[16] = {0};
+  for (int t = 0; t < taps; t++, w += 16) {
+    const char *row = rows[t];
+    const int16_t *restrict x = (const int16_t *)(row + strip->in_offset);
+    for (int i = 0; i < 16; i++) sum[i] += x[i] * w[i];
   }
+  memcpy(out, sum, sizeof sum);
 }
 
 static void depthwise16(const espq_conv_strip *strip, int taps, const void *const *rows, int pixels,
                         void *acc) {
-  for (int p = 0; p < pixels; p++) {
-    int64_t *restrict a = (int64_t *)acc + p * 16;
-    const int16_t *restrict w = strip->weights;
-    memset(a, 0, 16 * sizeof *a);
-    for (int t = 0; t < taps; t++, w += 16) {
-      const char *row = rows[(size_t)p * taps + t];
-      const int16_t *restrict x = (const int16_t *)(row + strip->in_offset);
-      for (int i = 0; i < 16; i++) a[i] += x[i] * w[i];
-    }
-  }
+  for (int p = 0; p < pixels; p++)
+    depthwise_pixel16(strip, taps, rows + (size_t)p * taps, (int64_t *)acc + p * 16);
 }
 
 const espq_conv_kernel *espq_conv_kernel_portable(int bits, bool depthwise) {

@@ -1,5 +1,7 @@
 #include "sim/requant.h"
 
+#include <string.h>
+
 #include "base/alloc.h"
 #include "base/layout.h"
 #include "sim/fixed.h"
@@ -44,70 +46,86 @@ ESPQ_BODY int32_t clamp32(int32_t v, int32_t lo, int32_t hi) {
   return v > hi ? hi : v;
 }
 
-/* Everything after shift1, for 16 channels from c. Before a left shift the value is cut to 16 bits:
-   what is cut saturates anyway, and 16 bits shifted by at most 16 stay within 32. */
-ESPQ_BODY void finish_lanes(const espq_requant_plan *plan, int c, int32_t *restrict v) {
+/* The chain for 16 channels from c, after the clamp of the accumulator and shift1. Most convolutions
+   shift to the right only and have no channel that is 0: `general` false leaves out what they do not
+   need. Before a left shift the value is cut to 16 bits: what is cut saturates anyway, and 16 bits
+   shifted by at most 16 stay within 32. */
+ESPQ_BODY void finish_lanes(const espq_requant_plan *plan, int c, const bool general,
+                            int32_t *restrict v) {
   const int32_t *restrict bias = plan->bias + c, *restrict right = plan->right2 + c;
   const int32_t *restrict left = plan->left2 + c, *restrict keep = plan->keep2 + c;
   int32_t mid_lo = plan->mid_lo, mid_hi = plan->mid_hi;
   int32_t out_lo = plan->spec.out_min, out_hi = plan->spec.out_max;
   for (int i = 0; i < 16; i++) {
     int32_t x = clamp32(v[i] + bias[i], mid_lo, mid_hi) >> right[i];
-    x = (int32_t)((uint32_t)clamp32(x, INT16_MIN, INT16_MAX) << left[i]) & keep[i];
+    if (general) x = (int32_t)((uint32_t)clamp32(x, INT16_MIN, INT16_MAX) << left[i]) & keep[i];
     v[i] = clamp32(x, out_lo, out_hi);
   }
 }
 
 ESPQ_BODY void first_lanes8(const espq_requant_plan *plan, const int32_t *restrict sum,
-                            int32_t *restrict v) {
+                            const bool general, int32_t *restrict v) {
   int32_t lo = (int32_t)plan->acc_lo, hi = (int32_t)plan->acc_hi;
-  int right = plan->right1, left = plan->left1;
+  int right = plan->right1, left = general ? plan->left1 : 0;
   for (int i = 0; i < 16; i++)
     v[i] = (int32_t)((uint32_t)(clamp32(sum[i], lo, hi) >> right) << left);
 }
 
 ESPQ_BODY void first_lanes16(const espq_requant_plan *plan, const int64_t *restrict sum,
-                             int32_t *restrict v) {
+                             const bool general, int32_t *restrict v) {
   int64_t lo = plan->acc_lo, hi = plan->acc_hi;
-  int right = plan->right1, left = plan->left1;
+  int right = plan->right1, left = general ? plan->left1 : 0;
   for (int i = 0; i < 16; i++) {
     int64_t s = sum[i] < lo ? lo : sum[i];
     v[i] = (int32_t)((uint32_t)((s > hi ? hi : s) >> right) << left);
   }
 }
 
-ESPQ_BODY void rows_lanes8_body(const espq_requant_plan *plan, const void *acc, int rows, int first,
-                                int channels, void *out, size_t out_stride) {
+/* Values that fit, to offset binary. A vector type, because loops that narrow become long shuffles. */
+ESPQ_BODY void store_lanes8(const int32_t *restrict v, uint8_t *restrict y) {
+  typedef int32_t wide __attribute__((vector_size(64)));
+  typedef int8_t narrow __attribute__((vector_size(16)));
+  wide from;
+  memcpy(&from, v, sizeof from);
+  narrow to = __builtin_convertvector(from, narrow) ^ (int8_t)-128;
+  memcpy(y, &to, sizeof to);
+}
+
+ESPQ_BODY void rows_lanes8(const espq_requant_plan *plan, const bool general, const int32_t *acc,
+                           int rows, int first, int channels, uint8_t *out, size_t out_stride) {
   for (int b = 0; b < channels; b += 16)
     for (int r = 0; r < rows; r++) {
       int32_t v[16];
-      first_lanes8(plan, (const int32_t *)acc + (size_t)r * channels + b, v);
-      finish_lanes(plan, first + b, v);
-      uint8_t *restrict y = (uint8_t *)out + (size_t)r * out_stride + b;
-      for (int i = 0; i < 16; i++) y[i] = (uint8_t)(v[i] + 128);
+      first_lanes8(plan, acc + (size_t)r * channels + b, general, v);
+      finish_lanes(plan, first + b, general, v);
+      store_lanes8(v, out + (size_t)r * out_stride + b);
     }
 }
 
-ESPQ_BODY void rows_lanes16_body(const espq_requant_plan *plan, const void *acc, int rows, int first,
-                                 int channels, void *out, size_t out_stride) {
+ESPQ_BODY void rows_lanes16(const espq_requant_plan *plan, const bool general, const int64_t *acc,
+                            int rows, int first, int channels, int16_t *out, size_t out_stride) {
   for (int b = 0; b < channels; b += 16)
     for (int r = 0; r < rows; r++) {
       int32_t v[16];
-      first_lanes16(plan, (const int64_t *)acc + (size_t)r * channels + b, v);
-      finish_lanes(plan, first + b, v);
-      int16_t *restrict y = (int16_t *)out + (size_t)r * out_stride + b;
+      first_lanes16(plan, acc + (size_t)r * channels + b, general, v);
+      finish_lanes(plan, first + b, general, v);
+      int16_t *restrict y = out + (size_t)r * out_stride + b;
       for (int i = 0; i < 16; i++) y[i] = (int16_t)v[i];
     }
 }
 
-ESPQ_VERSIONS(rows_lanes8,
-              (const espq_requant_plan *plan, const void *acc, int rows, int first, int channels,
-               void *out, size_t out_stride),
-              (plan, acc, rows, first, channels, out, out_stride))
-ESPQ_VERSIONS(rows_lanes16,
-              (const espq_requant_plan *plan, const void *acc, int rows, int first, int channels,
-               void *out, size_t out_stride),
-              (plan, acc, rows, first, channels, out, out_stride))
+#define ROWS_PARAMS                                                                                \
+  (const espq_requant_plan *plan, const void *acc, int rows, int first, int channels, void *out, \
+   size_t out_stride)
+#define ROWS_BODY(name, rows_lanes, general)                               \
+  ESPQ_BODY void name##_body ROWS_PARAMS {                                 \
+    rows_lanes(plan, general, acc, rows, first, channels, out, out_stride); \
+  }                                                                        \
+  ESPQ_VERSIONS(name, ROWS_PARAMS, (plan, acc, rows, first, channels, out, out_stride))
+ROWS_BODY(rows8, rows_lanes8, false)
+ROWS_BODY(rows16, rows_lanes16, false)
+ROWS_BODY(rows8_general, rows_lanes8, true)
+ROWS_BODY(rows16_general, rows_lanes16, true)
 
 /* ---- preparing ---- */
 
@@ -160,6 +178,14 @@ static espq_status set_channels(espq_requant_plan *plan, const espq_sim_requant 
   return ESPQ_OK;
 }
 
+static void choose_rows(espq_requant_plan *plan, int bits, int channels, bool lanes, espq_isa isa) {
+  bool general = plan->left1 > 0;
+  for (int c = 0; c < channels; c++) general |= plan->left2[c] > 0 || plan->keep2[c] == 0;
+  if (!lanes) plan->rows = bits == 8 ? rows_exact8 : rows_exact16;
+  else if (general) plan->rows = (bits == 8 ? rows8_general_versions : rows16_general_versions)[isa];
+  else plan->rows = (bits == 8 ? rows8_versions : rows16_versions)[isa];
+}
+
 static espq_status check_spec(const espq_sim_requant *spec, int bits, espq_error *err) {
   if (spec->acc_bits < 0 || spec->acc_bits > 62 || spec->mid_bits < 0 || spec->mid_bits > 32)
     return espq_fail(err, ESPQ_EBUG, "requantization to %d and %d bits", spec->acc_bits,
@@ -183,9 +209,7 @@ espq_status espq_requant_prepare(espq_requant_plan *plan, const espq_sim_requant
   plan->mid_lo = (int32_t)espq_fixed_min(spec->mid_bits ? spec->mid_bits : 32);
   plan->mid_hi = (int32_t)espq_fixed_max(spec->mid_bits ? spec->mid_bits : 32);
   set_first_stage(plan, bits == 16);
-  bool lanes = fits_lanes(spec, channels, acc_bound);
-  if (bits == 8) plan->rows = lanes ? rows_lanes8_versions[isa] : rows_exact8;
-  else plan->rows = lanes ? rows_lanes16_versions[isa] : rows_exact16;
+  choose_rows(plan, bits, channels, fits_lanes(spec, channels, acc_bound), isa);
   return ESPQ_OK;
 }
 
