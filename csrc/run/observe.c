@@ -1,9 +1,9 @@
 #include "run/observe.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "base/alloc.h"
+#include "stats/entropy.h"
 
 typedef struct worker_stats {
   espq_minmax *range;
@@ -72,17 +72,13 @@ const espq_id *espq_observation_values(const espq_observation *observation) {
   return observation->values;
 }
 
-/* False where the original's search is refused anyway: nothing seen, all zero, NaN, infinite. */
-static bool spans(const espq_minmax *r, espq_histogram_kind *kind, float *hi) {
-  *hi = espq_minmax_absmax(r);
-  *kind = r->min >= 0 ? ESPQ_HISTOGRAM_POSITIVE : ESPQ_HISTOGRAM_SYMMETRIC;
-  return r->count && isfinite(*hi) && *hi > 0;
-}
-
+/* Ranges that the search would refuse anyway get no table. */
 static espq_status init_histogram(const espq_minmax *range, espq_histogram *h, espq_error *err) {
-  espq_histogram_kind kind;
-  float hi;
-  return spans(range, &kind, &hi) ? espq_histogram_init(h, kind, hi, ESPQ_OBSERVE_BINS, err) : ESPQ_OK;
+  espq_entropy_refusal refusal = ESPQ_ENTROPY_NONE;
+  espq_status status = espq_entropy_histogram(h, range, ESPQ_OBSERVE_BINS, &refusal, err);
+  if (!refusal) return status;
+  *h = (espq_histogram){0};
+  return ESPQ_OK;
 }
 
 static espq_status init_worker(const espq_observation *o, worker_stats *w, espq_error *err) {

@@ -1,0 +1,299 @@
+/* Executors and observations.
+ *
+ *   local exec = core.executor(graph, {threads = 2, outputs = {"conv1_out"}})
+ *   local tensors, names = exec:run(images [, observation])     -- images: a tensor, or a list by graph input
+ *   local o = core.observe_range(graph, {"conv1_out"});  o:range(1) --> min, max, has_nan, count
+ *   local h = core.observe_histogram(o);                 h:threshold(1) --> number | nil, message, code, exception, text
+ *
+ * Both keep their graph alive; an executor refuses to run after its graph was edited. */
+#include "base/alloc.h"
+#include "lua/espq_lua.h"
+#include "run/exec.h"
+#include "stats/entropy.h"
+
+static const char exec_name[] = "espquant.executor", observation_name[] = "espquant.observation";
+
+typedef struct lua_exec {
+  espq_exec *exec; /* NULL: closed */
+  espq_lua_graph *owner;
+  uint64_t edits;
+} lua_exec;
+
+typedef struct lua_observation {
+  espq_observation *observation; /* NULL: closed */
+  espq_lua_graph *owner;
+} lua_observation;
+
+/* --- observations --- */
+
+static lua_observation *check_observation(lua_State *L, int arg) {
+  lua_observation *o = luaL_checkudata(L, arg, observation_name);
+  if (!o->observation) luaL_argerror(L, arg, "the observation is closed");
+  return o;
+}
+
+/* Pushes a closed observation of the graph at stack index `graph`. */
+static lua_observation *new_observation(lua_State *L, int graph, espq_lua_graph *owner) {
+  lua_observation *o = lua_newuserdatauv(L, sizeof *o, 1);
+  *o = (lua_observation){NULL, owner};
+  luaL_setmetatable(L, observation_name);
+  lua_pushvalue(L, graph);
+  lua_setiuservalue(L, -2, 1);
+  return o;
+}
+
+static int observation_close(lua_State *L) {
+  lua_observation *o = luaL_checkudata(L, 1, observation_name);
+  espq_observation_free(o->observation);
+  o->observation = NULL;
+  return 0;
+}
+
+/* A list of tensor names as ids, in a block that is pushed. */
+static espq_id *check_names(lua_State *L, int arg, const espq_graph *g, int *n) {
+  *n = espq_lua_checklist(L, arg, 1 << 24);
+  espq_id *ids = espq_lua_scratch(L, (size_t)*n + 1, sizeof *ids);
+  for (int i = 0; i < *n; i++) {
+    lua_rawgeti(L, arg, i + 1);
+    const char *name = lua_tostring(L, -1);
+    ids[i] = name ? espq_graph_find_value(g, name) : ESPQ_NONE;
+    if (ids[i] == ESPQ_NONE)
+      luaL_argerror(L, arg, lua_pushfstring(L, "the graph has no tensor '%s'", name ? name : luaL_tolstring(L, -1, NULL)));
+    lua_pop(L, 1);
+  }
+  return ids;
+}
+
+/*** core.observe_range(graph, names): accumulates minima and maxima. */
+static int observe_range(lua_State *L) {
+  espq_lua_graph *g = espq_lua_checkgraph(L, 1);
+  int n;
+  lua_settop(L, 2);
+  const espq_id *ids = check_names(L, 2, g->graph, &n);
+  lua_observation *o = new_observation(L, 1, g);
+  espq_error err;
+  if (espq_observe_range(ids, (size_t)n, &o->observation, &err)) return espq_lua_fail(L, &err);
+  return 1;
+}
+
+static espq_status start_histograms(const espq_observation *ranges, espq_observation **out, espq_error *err) {
+  size_t n = espq_observation_count(ranges);
+  espq_minmax *span = espq_calloc(n, sizeof *span);
+  if (!span) return espq_fail_memory(err);
+  for (size_t i = 0; i < n; i++) espq_observed_range(ranges, i, &span[i]);
+  espq_status status = espq_observe_histogram(espq_observation_values(ranges), n, span, out, err);
+  espq_free(span);
+  return status;
+}
+
+/*** core.observe_histogram(observed_ranges): histograms of the same tensors over these ranges. */
+static int observe_histogram(lua_State *L) {
+  lua_settop(L, 1);
+  lua_observation *from = check_observation(L, 1);
+  lua_getiuservalue(L, 1, 1);
+  lua_observation *o = new_observation(L, 2, from->owner);
+  espq_error err;
+  if (start_histograms(from->observation, &o->observation, &err)) return espq_lua_fail(L, &err);
+  return 1;
+}
+
+static size_t check_which(lua_State *L, int arg, const espq_observation *o) {
+  lua_Integer i = luaL_checkinteger(L, arg);
+  luaL_argcheck(L, i >= 1 && (size_t)i <= espq_observation_count(o), arg, "no tensor of that number is observed");
+  return (size_t)i - 1;
+}
+
+/*** o:range(i): min, max, has_nan, count of tensor i. */
+static int observation_range(lua_State *L) {
+  const lua_observation *o = check_observation(L, 1);
+  espq_minmax m;
+  espq_observed_range(o->observation, check_which(L, 2, o->observation), &m);
+  lua_pushnumber(L, m.min);
+  lua_pushnumber(L, m.max);
+  lua_pushboolean(L, m.nan);
+  lua_pushinteger(L, m.count);
+  return 4;
+}
+
+static int refuse(lua_State *L, const espq_error *err, espq_entropy_refusal refusal) {
+  const char *text = NULL, *exception = espq_entropy_exception(refusal, &text);
+  int n = espq_lua_fail(L, err);
+  if (!refusal) return n;
+  lua_pushstring(L, exception);
+  lua_pushstring(L, text);
+  return n + 2;
+}
+
+/* The histogram of tensor i, or the refusal that explains why it has none. */
+static espq_status get_histogram(const espq_observation *o, size_t which, espq_histogram *h, espq_entropy_refusal *refusal,
+                                 espq_error *err) {
+  bool have;
+  espq_minmax range;
+  espq_status status = espq_observed_histogram(o, which, h, &have, err);
+  if (status || have) return status;
+  espq_observed_range(o, which, &range);
+  return espq_entropy_histogram(h, &range, ESPQ_OBSERVE_BINS, refusal, err);
+}
+
+/*** h:threshold(i): the threshold of smallest KL divergence; on refusal nil, message, code and what the original raised:
+ * exception type and text. */
+static int observation_threshold(lua_State *L) {
+  const lua_observation *o = check_observation(L, 1);
+  size_t which = check_which(L, 2, o->observation);
+  espq_histogram h = {0};
+  espq_entropy_refusal refusal = ESPQ_ENTROPY_NONE;
+  double threshold = 0;
+  espq_error err;
+  espq_status status = get_histogram(o->observation, which, &h, &refusal, &err);
+  if (!status) status = espq_entropy_threshold(&h, 128, &threshold, &refusal, &err);
+  espq_histogram_free(&h);
+  if (status) return refuse(L, &err, refusal);
+  lua_pushnumber(L, threshold);
+  return 1;
+}
+
+static const luaL_Reg observation_methods[] = {
+    {"range", observation_range}, {"threshold", observation_threshold}, {"close", observation_close}, {NULL, NULL}};
+static const luaL_Reg observation_meta[] = {{"__gc", observation_close}, {"__close", observation_close}, {NULL, NULL}};
+
+/* --- executors --- */
+
+static lua_exec *check_exec(lua_State *L, int arg) {
+  lua_exec *e = luaL_checkudata(L, arg, exec_name);
+  if (!e->exec || !e->owner->graph) luaL_argerror(L, arg, "the executor or its graph is closed");
+  if (e->edits != e->owner->edits) luaL_argerror(L, arg, "the graph was changed after the executor was made");
+  return e;
+}
+
+static int exec_close(lua_State *L) {
+  lua_exec *e = luaL_checkudata(L, 1, exec_name);
+  espq_exec_free(e->exec);
+  e->exec = NULL;
+  return 0;
+}
+
+static const char *const isa_names[] = {"portable", "avx2", "avx512-vnni", "auto", NULL};
+
+/* Field `name` of the options at arg 2 as an integer of at least 0. */
+static lua_Integer option_integer(lua_State *L, const char *name) {
+  lua_getfield(L, 2, name);
+  int ok;
+  lua_Integer x = lua_isnil(L, -1) ? 0 : lua_tointegerx(L, -1, &ok);
+  if (!lua_isnil(L, -1) && (!ok || x < 0 || x > 1 << 20))
+    luaL_argerror(L, 2, lua_pushfstring(L, "option '%s': an integer of at least 0 expected", name));
+  lua_pop(L, 1);
+  return x;
+}
+
+/*** core.executor(graph[, {threads=, micro_batch=, outputs={names}, isa=}]) */
+static int executor(lua_State *L) {
+  static const char *const allowed[] = {"threads", "micro_batch", "outputs", "isa", NULL};
+  espq_lua_graph *g = espq_lua_checkgraph(L, 1);
+  lua_settop(L, 2);
+  if (lua_isnil(L, 2)) {
+    lua_newtable(L);
+    lua_replace(L, 2);
+  }
+  espq_lua_checkfields(L, 2, allowed);
+  espq_exec_options o = {.threads = (int)option_integer(L, "threads"), .micro_batch = option_integer(L, "micro_batch")};
+  lua_getfield(L, 2, "isa");
+  o.isa = (espq_isa)luaL_checkoption(L, 3, "auto", isa_names);
+  lua_getfield(L, 2, "outputs");
+  int n = 0;
+  if (!lua_isnil(L, 4)) o.outputs = check_names(L, 4, g->graph, &n);
+  o.noutputs = (size_t)n;
+  lua_exec *e = lua_newuserdatauv(L, sizeof *e, 1);
+  *e = (lua_exec){NULL, g, g->edits};
+  luaL_setmetatable(L, exec_name);
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, -2, 1);
+  espq_error err;
+  espq_ops_resolve(g->graph);
+  if (espq_exec_new(g->graph, &o, &e->exec, &err)) return espq_lua_fail(L, &err);
+  return 1;
+}
+
+/* A tensor, or a list of them, one for each graph input, into a block that is pushed. */
+static espq_tensor **check_inputs(lua_State *L, int arg, const espq_graph *g) {
+  bool list = lua_istable(L, arg);
+  int n = list ? espq_lua_checklist(L, arg, 1 << 20) : 1;
+  if ((size_t)n != g->ninputs)
+    luaL_argerror(L, arg, lua_pushfstring(L, "%d tensors for a model of %d inputs", n, (int)g->ninputs));
+  espq_tensor **inputs = espq_lua_scratch(L, (size_t)n + 1, sizeof *inputs);
+  if (!list) inputs[0] = espq_lua_checktensor(L, arg);
+  for (int i = 0; list && i < n; i++) {
+    lua_rawgeti(L, arg, i + 1);
+    inputs[i] = espq_lua_totensor(L, -1);
+    if (!inputs[i]) luaL_argerror(L, arg, lua_pushfstring(L, "entry %d: tensor expected", i + 1));
+    lua_pop(L, 1);
+  }
+  return inputs;
+}
+
+/* Pushes the list of results, whose tensors are then owned by Lua; and the list of their names. */
+static int push_outputs(lua_State *L, const lua_exec *e, int first) {
+  int n = (int)espq_exec_noutputs(e->exec);
+  lua_createtable(L, n, 0);
+  lua_createtable(L, n, 0);
+  for (int i = 0; i < n; i++) {
+    lua_pushvalue(L, first + i);
+    lua_rawseti(L, -3, i + 1);
+    lua_pushstring(L, e->owner->graph->values[espq_exec_outputs(e->exec)[i]].name);
+    lua_rawseti(L, -2, i + 1);
+  }
+  return 2;
+}
+
+/*** exec:run(images[, observation[, want_outputs = true]]): list of tensors, list of their names. */
+static int exec_run(lua_State *L) {
+  lua_settop(L, 4);
+  const lua_exec *e = check_exec(L, 1);
+  espq_observation *o = lua_isnoneornil(L, 3) ? NULL : check_observation(L, 3)->observation;
+  bool want = lua_isnil(L, 4) || lua_toboolean(L, 4);
+  espq_tensor **inputs = check_inputs(L, 2, e->owner->graph);
+  int n = want ? (int)espq_exec_noutputs(e->exec) : 0, first = lua_gettop(L) + 1;
+  luaL_checkstack(L, n + 8, "too many outputs");
+  espq_tensor **results = espq_lua_scratch(L, (size_t)n + 1, sizeof *results);
+  first++;
+  for (int i = 0; i < n; i++) espq_lua_newtensor(L);
+  espq_error err;
+  if (espq_exec_run(e->exec, inputs, want ? results : NULL, o, &err)) return espq_lua_fail(L, &err);
+  size_t bytes = 0;
+  for (int i = 0; i < n; i++) {
+    *(espq_tensor **)lua_touserdata(L, first + i) = results[i];
+    bytes += espq_tensor_bytes(results[i]);
+  }
+  if (!want) {
+    lua_pushboolean(L, true);
+    return 1;
+  }
+  int pushed = push_outputs(L, e, first);
+  espq_lua_charge(L, bytes);
+  return pushed;
+}
+
+/*** exec.batch: {pure=, own=, reason=}: whether any number of images may be run, and if not, why. */
+static int exec_batch(lua_State *L) {
+  const espq_batch *b = espq_exec_batch(check_exec(L, 1)->exec);
+  lua_createtable(L, 0, 3);
+  lua_pushboolean(L, b->pure);
+  lua_setfield(L, -2, "pure");
+  lua_pushinteger(L, b->own);
+  lua_setfield(L, -2, "own");
+  lua_pushstring(L, b->reason);
+  lua_setfield(L, -2, "reason");
+  return 1;
+}
+
+static const luaL_Reg exec_methods[] = {{"run", exec_run}, {"close", exec_close}, {NULL, NULL}};
+static const luaL_Reg exec_fields[] = {{"batch", exec_batch}, {NULL, NULL}};
+static const luaL_Reg exec_meta[] = {{"__gc", exec_close}, {"__close", exec_close}, {NULL, NULL}};
+
+static const luaL_Reg functions[] = {
+    {"executor", executor}, {"observe_range", observe_range}, {"observe_histogram", observe_histogram}, {NULL, NULL}};
+
+void espq_lua_open_run(lua_State *L) {
+  espq_lua_newclass(L, &(espq_lua_class){.name = exec_name, .methods = exec_methods, .fields = exec_fields, .meta = exec_meta});
+  espq_lua_newclass(L, &(espq_lua_class){.name = observation_name, .methods = observation_methods, .meta = observation_meta});
+  luaL_setfuncs(L, functions, 0);
+}

@@ -1,0 +1,306 @@
+--- Which exponent each tensor gets: the policy of the original toolkit (ESP-DL v1).
+---
+---     local t = v1.build(graph, { bits = 8, granularity = "per-channel", mode = "chip" }, measure)
+---
+--- `measure(names)` returns name -> exponent for tensors that are computed (minmax or entropy, the caller's business).
+--- The steps carry the names S1 to S5 and must run in this order, since later ones overwrite earlier ones: that is
+--- what the original does, and order of entries is part of its file.
+---   S1 measure   S2 Concat inputs share   S3 activations pass their exponent up   S4 the rest follows input 0
+---   S5 weights, biases, slopes
+--- "chip" mode adds one step between S4 and S5: tensors that an operator treats as one scale get one exponent,
+--- to a fixed point; in "original" mode one pass in graph order can leave them different.
+
+local core = require "espquant.core"
+local qtable = require "espquant.qtable"
+
+local M = {}
+
+--- Exponent of the graph's inputs: they are supposed to lie in [-1, 1).
+M.INPUT_EXPONENT = { [8] = -7, [16] = -15 }
+
+-- Operators whose output is the input's integers moved or chosen: all their tensors must share one exponent on the chip.
+local ONE_SCALE = {
+  Relu = true, LeakyRelu = true, PRelu = true, Concat = true, Expand = true, Flatten = true, GlobalMaxPool = true,
+  MaxPool = true, Pad = true, Reshape = true, Squeeze = true, Transpose = true, Slice = true, Unsqueeze = true,
+  Identity = true, Dropout = true,
+}
+-- Of these, the inputs that carry data; of the others only input 1 does.
+local ALL_INPUTS = { Concat = true }
+local BINARY = { Add = true, Sub = true, Mul = true, Max = true, Min = true }
+
+local Policy = {}
+Policy.__index = Policy
+
+local function rule(node)
+  local op = core.op(node.op_type, node.domain)
+  return op and op.v1 or {}
+end
+
+local function is_activation(node)
+  return rule(node).activation
+end
+
+-- The only consumer of the node's output, if it is an activation.
+function Policy:single_act(node)
+  local users = node:output(1):users()
+  if #users == 1 and is_activation(users[1]) then return users[1] end
+end
+
+-- MatMul is not known to the original; on the chip it is an arithmetic operator like Gemm.
+function Policy:is_measured(node)
+  local r = rule(node)
+  return r.arithmetic or r.activation or (self.mode == "chip" and r.chip and not r.shares)
+end
+
+function Policy:set(value, exponent, kind)
+  self.table:set(value.name, kind or (value.is_input and "input" or "activation"), { exponent })
+end
+
+function Policy:get(value)
+  return self.table:exponent(value.name)
+end
+
+-- S1 ---------------------------------------------------------------------------------------------------------------
+
+--- The tensors that calibration measures, in order.
+function M.measured(graph, mode)
+  local self, names = setmetatable({ mode = mode }, Policy), {}
+  for node in graph:nodes() do
+    if self:is_measured(node) and not self:single_act(node) then names[#names + 1] = node:output(1).name end
+  end
+  return names
+end
+
+function Policy:measure(measure)
+  for _, input in ipairs(self.graph.inputs) do self:set(input, self.input_exponent) end
+  local names = M.measured(self.graph, self.mode)
+  local found, message, code, problems = measure(names)
+  if not found then return nil, message, code, problems end
+  for _, name in ipairs(names) do self.table:set(name, "activation", { found[name] }) end
+  return true
+end
+
+-- S2 ---------------------------------------------------------------------------------------------------------------
+
+-- Calls visit(value) for value and what lies above it as long as its producer is a pass-through operator.
+local function walk_up(value, visit)
+  while true do
+    visit(value)
+    local producer = value.producer
+    if not producer or not rule(producer).pass then return value end
+    value = producer:input(1)
+  end
+end
+
+function Policy:share_concat(node)
+  local s = -math.huge
+  for _, input in ipairs(node.inputs) do
+    if input and not input.constant then
+      local e = self:get(walk_up(input, function() end))
+      if e and e > s then s = e end
+    end
+  end
+  for _, input in ipairs(node.inputs) do
+    if input and not input.constant then
+      walk_up(input, function(value) if self:get(value) then self:set(value, s) end end)
+    end
+  end
+end
+
+-- S3 ---------------------------------------------------------------------------------------------------------------
+
+function Policy:lift(value, s)
+  while true do
+    self:set(value, s)
+    local producer = value.producer
+    if not producer or not (rule(producer).pass or is_activation(producer)) then return end
+    value = producer:input(1)
+  end
+end
+
+-- The exponent of an activation's output; of one that was skipped in S1, that of the activation it feeds.
+function Policy:activation_exponent(node)
+  local e = self:get(node:output(1))
+  if e then return e end
+  local act = self:single_act(node)
+  return act and self:activation_exponent(act)
+end
+
+function Policy:pass_up(node)
+  local s, input = self:activation_exponent(node), node:input(1)
+  self:set(input, s)
+  local producer = input.producer
+  if not producer then return end
+  if rule(producer).lifts then self:lift(producer:input(1), s) end
+  if producer.op_type == "Concat" then
+    for _, value in ipairs(producer.inputs) do
+      if value and not value.constant then self:lift(value, s) end
+    end
+  end
+end
+
+-- S4 ---------------------------------------------------------------------------------------------------------------
+
+function Policy:follow_input(node)
+  local out, input = node:output(1), node:input(1)
+  if node.op_type == "Shape" then
+    self.table:set(out.name, "shape", {})
+  elseif node.op_type == "GlobalAveragePool" or (rule(node).shares and not self:get(out)) then
+    local e = input and self:get(input)
+    if e then self:set(out, e) end
+  end
+end
+
+-- Between S4 and S5, "chip" mode: groups of one scale --------------------------------------------------------------
+
+-- The tensors that node treats as one scale.
+local function one_scale(node)
+  local values = { node:output(1) }
+  for i, input in ipairs(node.inputs) do
+    if input and not input.constant and (i == 1 or ALL_INPUTS[node.op_type]) then values[#values + 1] = input end
+  end
+  return values
+end
+
+function Policy:unify()
+  local changed = true
+  while changed do
+    changed = false
+    for node in self.graph:nodes() do
+      if ONE_SCALE[node.op_type] then
+        local values, s, same = one_scale(node), -math.huge, true
+        for _, value in ipairs(values) do s = math.max(s, self:get(value) or -math.huge) end
+        for _, value in ipairs(values) do same = same and self:get(value) == s end
+        if not same then
+          for _, value in ipairs(values) do self:set(value, s) end
+          changed = true
+        end
+      end
+    end
+  end
+end
+
+-- S5 ---------------------------------------------------------------------------------------------------------------
+
+--- The axis of a weight along which output channels lie (0-based).
+function M.weight_axis(node)
+  if node.op_type == "Gemm" then return node:attr("transB", 0) ~= 0 and 0 or 1 end
+  if node.op_type == "MatMul" then return node:input(2).constant.rank - 1 end
+  return 0
+end
+
+function Policy:weight_exponents(node, weight)
+  if not self.per_channel then return { core.exponent_of_absmax(weight:maxabs(), self.bits) } end
+  local list = {}
+  for c, absmax in ipairs(weight:maxabs(M.weight_axis(node)):totable()) do
+    list[c] = core.exponent_of_channel(absmax, self.bits)
+  end
+  return list
+end
+
+function Policy:set_weight_and_bias(node)
+  local op = core.op(node.op_type, node.domain)
+  local weight, bias = node:input(op.weight + 1), op.bias >= 0 and node:input(op.bias + 1)
+  if not weight or not weight.constant then return end
+  local e_w = self:weight_exponents(node, weight.constant)
+  self.table:set(weight.name, "weight", e_w)
+  if not bias or not bias.constant then return end
+  if not self.per_channel then
+    self.table:set(bias.name, "bias", { self:get(node:output(1)) })
+    return
+  end
+  local list, e_in = {}, self:get(node:input(1))
+  for c, e in ipairs(e_w) do list[c] = core.exponent_of_bias(e_in, e) end
+  self.table:set(bias.name, "bias", list)
+end
+
+-- Constants that the original leaves without an exponent: on the chip they are quantized like weights.
+function Policy:set_operand_constants(node)
+  for _, input in ipairs(node.inputs) do
+    if input and input.constant and input.dtype == "float32" then
+      local e = ONE_SCALE[node.op_type] and self:get(node:output(1))
+        or core.exponent_of_absmax(input.constant:maxabs(), self.bits)
+      self.table:set(input.name, "weight", { e })
+    end
+  end
+end
+
+function Policy:set_slope(node)
+  if node.op_type == "PRelu" then
+    local slope = node:input(2)
+    if slope.constant then
+      self.table:set(slope.name, "alpha", { core.exponent_of_absmax(slope.constant:maxabs(), self.bits) })
+    end
+  elseif node:has_attr "alpha" or self.mode == "chip" then
+    self.table:set(node.name .. "_alpha", "alpha", { core.exponent_of_alpha(node:attr "alpha", self.bits) })
+  end
+end
+
+function Policy:parameters()
+  for node in self.graph:nodes() do
+    local op = core.op(node.op_type, node.domain)
+    if op and op.weight >= 0 then self:set_weight_and_bias(node)
+    elseif self.mode == "chip" and (BINARY[node.op_type] or node.op_type == "Concat") then
+      self:set_operand_constants(node)
+    end
+  end
+  for node in self.graph:nodes() do
+    if node.op_type == "LeakyRelu" or node.op_type == "PRelu" then self:set_slope(node) end
+  end
+end
+
+-- On the chip a scale of 0 cannot be: a tensor that was zero on all images gets the range [-1, 1), a zero weight the
+-- exponent of a zero channel. The names go into the table's `warnings`.
+function Policy:replace_zero_scales()
+  for _, entry in ipairs(self.table.entries) do
+    for i, e in ipairs(entry.exponents) do
+      if e == -math.huge then
+        entry.exponents[i] = entry.kind == "activation" and self.input_exponent or M.INPUT_EXPONENT[16]
+        table.insert(self.table.warnings, ("'%s' is all zero; its exponent is set to %d"):format(entry.name, entry.exponents[i]))
+      end
+    end
+  end
+end
+
+-- NaN and infinite scales are the world's fault: name all of them.
+function Policy:check_finite()
+  local problems = {}
+  for _, entry in ipairs(self.table.entries) do
+    for _, e in ipairs(entry.exponents) do
+      if e ~= e or e == math.huge then
+        problems[#problems + 1] = ("%s '%s' holds NaN or infinite values"):format(entry.kind, entry.name)
+        break
+      end
+    end
+  end
+  if #problems == 0 then return true end
+  return nil, ("%d tensors cannot be quantized: %s"):format(#problems, table.concat(problems, "; ")), "format", problems
+end
+
+--- Builds the table. `options`: bits, granularity, method, mode ("chip" or "original"), input_exponent (else -7, -15).
+--- Returns a qtable, or nil, message, code[, problems].
+function M.build(graph, options, measure)
+  local self = setmetatable({
+    graph = graph, bits = options.bits, mode = options.mode, per_channel = options.granularity == "per-channel",
+    input_exponent = options.input_exponent or M.INPUT_EXPONENT[options.bits],
+    table = qtable.new {
+      runtime = "v1", mode = options.mode, bits = options.bits, granularity = options.granularity, method = options.method,
+    },
+  }, Policy)
+  self.table.warnings = {}
+  local ok, message, code, problems = self:measure(measure)
+  if not ok then return nil, message, code, problems end
+  for node in graph:nodes() do if node.op_type == "Concat" then self:share_concat(node) end end
+  for node in graph:nodes() do if is_activation(node) then self:pass_up(node) end end
+  for node in graph:nodes() do self:follow_input(node) end
+  if self.mode == "chip" then self:unify() self:replace_zero_scales() end
+  self:parameters()
+  if self.mode == "chip" then
+    self:replace_zero_scales()
+    ok, message, code, problems = self:check_finite()
+    if not ok then return nil, message, code, problems end
+  end
+  return self.table
+end
+
+return M
