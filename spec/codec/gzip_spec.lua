@@ -19,7 +19,8 @@ local HELLO = "\1\5\0\xFA\xFFhello"
 local TRAILER = string.pack("<I4I4", support.crc32 "hello", 5)
 
 local function member(flags, fields, body, trailer)
-  return "\x1F\x8B\8" .. string.char(flags) .. "\0\0\0\0\0\3" .. (fields or "") .. (body or HELLO) .. (trailer or TRAILER)
+  local head = "\x1F\x8B\8" .. string.char(flags) .. "\0\0\0\0\0\3"
+  return head .. (fields or "") .. (body or HELLO) .. (trailer or TRAILER)
 end
 
 describe("gzip.gunzip", function()
