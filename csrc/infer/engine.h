@@ -6,7 +6,7 @@
  * (pool.h, unary.h, binary.h, softmax.h, reorder.h) is plain C and needs neither engine nor stream.
  *
  * Ownership: an engine is counted; streams and prepared objects hold a reference, so it may be freed
- * first. A stream belongs to one thread at a time; it must outlive no run but may outlive the kernels.
+ * first. A stream belongs to one thread at a time and runs what its own engine prepared.
  *
  * Threads: oneDNN on Debian is built on OpenMP, whose team size is a setting of each thread. We
  * parallelize over images, so prepare and run set it to 1 for the calling thread (espq_infer_thread_init)

@@ -146,6 +146,7 @@ static espq_infer_bound *bound_new(const espq_infer_prim *prim) {
 
 espq_status espq_infer_prim_run(espq_infer_prim *prim, espq_infer_stream *stream, const float *src,
                                 const float *weights, float *dst, espq_error *err) {
+  if (stream->engine != prim->engine) return espq_fail(err, ESPQ_EBUG, "a stream of another engine");
   espq_infer_thread_init();
   espq_infer_bound *bound = prim->bound[stream->slot];
   if (!bound) bound = prim->bound[stream->slot] = bound_new(prim);

@@ -37,7 +37,7 @@
 
 /* 2^k for -126 <= k <= 127. */
 SIMD_BODY float simd_power2(int32_t k) {
-  int32_t bits = (k + 127) << 23;
+  uint32_t bits = (uint32_t)(k + 127) << 23;
   float value;
   memcpy(&value, &bits, sizeof value);
   return value;

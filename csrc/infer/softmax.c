@@ -6,25 +6,30 @@
 
 enum { LANES = 16 }; /* neighbours along inner that are done together */
 
+SIMD_BODY float larger(float a, float b) { return a > b || a != a ? a : b; }
+
 static float maximum(int64_t axis, int64_t inner, const float *x) {
   float m = x[0];
-  for (int64_t i = 1; i < axis; i++) m = x[i * inner] > m || x[i * inner] != x[i * inner] ? x[i * inner] : m;
+  for (int64_t i = 1; i < axis; i++) m = larger(x[i * inner], m);
   return m;
 }
 
-#define EXP_PARAMS (int64_t n, const float *x, float m, float *y)
-SIMD_BODY void shifted_exp_body EXP_PARAMS {
-  _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) y[i] = simd_exp(x[i] - m);
-}
-SIMD_CLONES(shifted_exp, EXP_PARAMS, (n, x, m, y))
+#define ROW_PARAMS (int64_t axis, const float *x, float *y)
 
-/* inner is 1: the axis is contiguous, its exponentials vectorize. */
-static void softmax_row(int64_t axis, const float *x, float *y) {
-  shifted_exp(axis, x, maximum(axis, 1, x), y);
-  float sum = 0;
-  for (int64_t i = 0; i < axis; i++) sum += y[i];
-  for (int64_t i = 0; i < axis; i++) y[i] /= sum;
+/* inner is 1: all but the sum vectorizes. */
+SIMD_BODY void softmax_row_body ROW_PARAMS {
+  float lane[LANES], m = x[0], sum = 0;
+  int64_t i = 0;
+  for (int l = 0; l < LANES; l++) lane[l] = m;
+  for (; i + LANES <= axis; i += LANES)
+    for (int l = 0; l < LANES; l++) lane[l] = larger(x[i + l], lane[l]);
+  for (int l = 0; l < LANES; l++) m = larger(lane[l], m);
+  for (; i < axis; i++) m = larger(x[i], m);
+  _Pragma("GCC ivdep") for (int64_t k = 0; k < axis; k++) y[k] = simd_exp(x[k] - m);
+  for (int64_t k = 0; k < axis; k++) sum += y[k];
+  for (int64_t k = 0; k < axis; k++) y[k] /= sum;
 }
+SIMD_CLONES(softmax_row, ROW_PARAMS, (axis, x, y))
 
 #define COLUMN_PARAMS (int64_t axis, int64_t inner, const float *src, float *dst)
 /* LANES columns at once. */
@@ -32,10 +37,7 @@ SIMD_BODY void softmax_columns_body COLUMN_PARAMS {
   float m[LANES], sum[LANES];
   for (int l = 0; l < LANES; l++) m[l] = src[l], sum[l] = 0;
   for (int64_t i = 1; i < axis; i++)
-    for (int l = 0; l < LANES; l++) {
-      float v = src[i * inner + l];
-      m[l] = v > m[l] || v != v ? v : m[l];
-    }
+    for (int l = 0; l < LANES; l++) m[l] = larger(src[i * inner + l], m[l]);
   for (int64_t i = 0; i < axis; i++)
     for (int l = 0; l < LANES; l++) {
       float e = simd_exp(src[i * inner + l] - m[l]);
