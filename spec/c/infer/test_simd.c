@@ -3,45 +3,41 @@
 #include "infer/binary.c"
 #include "infer/unary.c"
 
-#ifdef SIMD_HAS_WIDE
 enum { N = 5003 };
 
 static float source[N], other[N], base[N], result[N];
 
-static void check_unary(void(*plain) PARAMS, void(*middle) PARAMS, void(*wide) PARAMS) {
+static void compare_unary(void(*plain) PARAMS, void(*variant) PARAMS) {
   plain(-3, 6, N, source, base);
-  if (__builtin_cpu_supports("avx2")) {
-    middle(-3, 6, N, source, result);
-    CHECK(same_bits(base, result, N));
-  }
-  if (SIMD_HAS_WIDE) {
-    wide(-3, 6, N, source, result);
+  variant(-3, 6, N, source, result);
+  CHECK(same_bits(base, result, N));
+}
+
+static void compare_run(void(*plain) RUN_PARAMS, void(*variant) RUN_PARAMS) {
+  for (int steps = 0; steps < 4; steps++) {
+    plain(N, source, steps & 1, other, steps >> 1, base);
+    variant(N, source, steps & 1, other, steps >> 1, result);
     CHECK(same_bits(base, result, N));
   }
 }
 
-static void check_run(void(*plain) RUN_PARAMS, void(*middle) RUN_PARAMS, void(*wide) RUN_PARAMS) {
-  for (int steps = 0; steps < 4; steps++) {
-    plain(N, source, steps & 1, other, steps >> 1, base);
-    if (__builtin_cpu_supports("avx2")) {
-      middle(N, source, steps & 1, other, steps >> 1, result);
-      CHECK(same_bits(base, result, N));
-    }
-    if (SIMD_HAS_WIDE) {
-      wide(N, source, steps & 1, other, steps >> 1, result);
-      CHECK(same_bits(base, result, N));
-    }
-  }
-}
+#ifdef SIMD_HAS_WIDE
+#define EACH_VARIANT(compare, plain, name)                           \
+  compare(plain, name);                                              \
+  if (__builtin_cpu_supports("avx2")) compare(plain, name##_middle); \
+  if (SIMD_HAS_WIDE) compare(plain, name##_wide)
+#else
+#define EACH_VARIANT(compare, plain, name) compare(plain, name)
+#endif
 
 #define CHECK_UNARY(name, value)                              \
   static void plain_##name PARAMS { vec_##name##_body ARGS; } \
-  static void unary_##name(void) { check_unary(plain_##name, vec_##name##_middle, vec_##name##_wide); }
+  static void unary_##name(void) { EACH_VARIANT(compare_unary, plain_##name, vec_##name); }
 UNARY_LIST(CHECK_UNARY)
 
 #define CHECK_RUN(name, value)                                            \
   static void plain_run_##name RUN_PARAMS { run_##name##_body RUN_ARGS; } \
-  static void binary_##name(void) { check_run(plain_run_##name, run_##name##_middle, run_##name##_wide); }
+  static void binary_##name(void) { EACH_VARIANT(compare_run, plain_run_##name, run_##name); }
 BINARY_LIST(CHECK_RUN)
 
 #define CALL_UNARY(name, value)  unary_##name();
@@ -56,6 +52,3 @@ int main(void) {
   BINARY_LIST(CALL_BINARY)
   return check_report();
 }
-#else
-int main(void) { return check_report(); }
-#endif
