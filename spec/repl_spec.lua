@@ -115,6 +115,12 @@ describe("completion", function()
     assert.same({ "out:seek", "out:setvbuf" }, complete("out:se", { out = io.stdout }))
   end)
 
+  it("completes objects of the C module by their __methods and __fields", function()
+    local object = setmetatable({}, { __index = error, __methods = { copy = print }, __fields = { count = print } })
+    assert.same({ "o.copy", "o.count" }, complete("o.co", { o = object }))
+    assert.same({ "o:copy" }, complete("o:co", { o = object }))
+  end)
+
   it("knows globals and keywords", function()
     assert.same({ "text", "then", "trap", "true" }, complete("t", env))
     assert.same({}, complete("", env))
@@ -137,6 +143,17 @@ describe("help", function()
     local text = help.text(errors)
     assert.matches("^espquant.errors\nErrors as values", text)
     assert.matches("  is%(value%)  True for an object made by", text)
+  end)
+
+  it("lists the methods and fields of an object of the C module", function()
+    local object = setmetatable({}, {
+      __name = "espquant.thing",
+      __index = error,
+      __methods = { exit_code = errors.exit_code },
+      __fields = { size = print },
+    })
+    assert.equal("espquant.thing\n  .size  \n" ..
+      "  :exit_code(code)  The exit code of a process that ends with this code of an error.", help.text(object))
   end)
 
   it("has an answer for everything", function()

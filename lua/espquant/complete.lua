@@ -10,11 +10,12 @@ local KEYWORDS = {
   "not", "or", "repeat", "return", "then", "true", "until", "while",
 }
 
--- The table behind __index, if it is one: a function there might do anything.
-local function index_table(value)
-  local mt = type(value) == "string" and getmetatable "" or debug.getmetatable(value)
-  local index = type(mt) == "table" and rawget(mt, "__index")
-  return type(index) == "table" and index or nil
+-- An entry of the metatable that is a table: __index (a function there might do anything), or the __methods and
+-- __fields that the classes of the C module keep for this purpose.
+local function meta_table(value, event)
+  local mt = debug.getmetatable(value)
+  local entry = type(mt) == "table" and rawget(mt, event)
+  return type(entry) == "table" and entry or nil
 end
 
 -- value[name] along tables and __index tables, without running code.
@@ -24,7 +25,7 @@ local function field(value, name)
       local found = rawget(value, name)
       if found ~= nil then return found end
     end
-    value = index_table(value)
+    value = meta_table(value, "__methods") or meta_table(value, "__index")
     if value == nil then return nil end
   end
 end
@@ -36,19 +37,22 @@ end
 
 -- All names reachable from value that begin with `stem`; after ":" only what can be called.
 local function names_of(value, stem, methods_only)
-  local found, names = {}, {}
-  for _ = 1, 10 do
-    if value == nil then break end
-    if type(value) == "table" then
-      for key, member in next, value do
-        local fits = type(key) == "string" and key:match "^[%a_][%w_]*$" and key:sub(1, #stem) == stem
-        if fits and not found[key] and (not methods_only or callable(member)) then
-          found[key] = true
-          names[#names + 1] = key
-        end
+  local seen, names = {}, {}
+  local function add(members, is_fields)
+    for key, member in next, members or {} do
+      local fits = type(key) == "string" and key:match "^[%a_][%w_]*$" and key:sub(1, #stem) == stem
+      if fits and not seen[key] and not (methods_only and (is_fields or not callable(member))) then
+        seen[key] = true
+        names[#names + 1] = key
       end
     end
-    value = index_table(value)
+  end
+  for _ = 1, 10 do
+    if value == nil then break end
+    if type(value) == "table" then add(value) end
+    add(meta_table(value, "__methods"))
+    add(meta_table(value, "__fields"), true)
+    value = meta_table(value, "__index")
   end
   return names
 end

@@ -1,7 +1,8 @@
 --- help(x): what the doc comments say about a function, a module or an object.
 ---
 --- A Lua function is found by its source file and line: its text is the `---` block above it. Functions of the C
---- module have no source at run time: `espquant/doc.lua` maps their names ("tensor.zeros") to texts.
+--- module have no source at run time: `espquant/doc.lua` maps their names ("concat", "tensor:copy", the field
+--- "tensor.shape") to texts.
 
 local M = {}
 
@@ -48,25 +49,27 @@ local function c_texts()
   return found and texts or {}
 end
 
--- The dotted name of a C function: where it sits in the core module, or in a class of the registry.
-local function c_name(f)
-  local function search(container, prefix, depth)
-    for key, member in next, container do
-      if type(key) == "string" then
-        if member == f then return prefix .. key end
-        local inside = depth > 0 and type(member) == "table" and search(member, prefix .. key .. ".", depth - 1)
-        if inside then return inside end
-      end
-    end
+-- The members of a class: its metatable's __methods and __fields (the C module's classes) or its __index table.
+local function members_of(mt)
+  if type(mt) ~= "table" then return {}, {} end
+  local index = rawget(mt, "__index")
+  return rawget(mt, "__methods") or (type(index) == "table" and index or {}), rawget(mt, "__fields") or {}
+end
+
+local function key_of(container, member)
+  for key, value in next, container do
+    if value == member and type(key) == "string" then return key end
   end
-  local core = package.loaded["espquant.core"]
-  local name = core and search(core, "", 2)
+end
+
+-- The name of a C function: "tensor_from" in the core module, "tensor:copy" as a method of a class.
+local function c_name(f)
+  local name = key_of(package.loaded["espquant.core"] or {}, f)
   if name then return name end
   for key, mt in next, debug.getregistry() do
     local class = type(key) == "string" and key:match "^espquant%.(.+)$"
-    local index = class and type(mt) == "table" and rawget(mt, "__index")
-    name = class and type(mt) == "table" and search(type(index) == "table" and index or mt, class .. ".", 0)
-    if name then return name end
+    name = class and key_of((members_of(mt)), f)
+    if name then return class .. ":" .. name end
   end
 end
 
@@ -75,7 +78,7 @@ local function describe_function(f)
   if signature then return signature .. "\n" .. (text or "(no doc comment)") end
   local name = c_name(f)
   if not name then return "a function without a doc comment" end
-  return c_texts()[name] or (name .. "(...)\n(no doc comment)")
+  return c_texts()[name] or name .. "(...)"
 end
 
 -- The name under which a module table is loaded.
@@ -121,9 +124,16 @@ end
 
 local function describe_object(value)
   local mt = debug.getmetatable(value)
-  local index = mt and rawget(mt, "__index")
-  local lines = { tostring(mt and rawget(mt, "__name") or type(value)) }
-  if type(index) == "table" then list_members(lines, index, ":") end
+  local methods, fields = members_of(mt)
+  local class = tostring(mt and rawget(mt, "__name") or type(value))
+  local lines = { class }
+  local names = {}
+  for name in next, fields do names[#names + 1] = name end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    lines[#lines + 1] = ("  .%s  %s"):format(name, c_texts()[class:gsub("^espquant%.", "") .. "." .. name] or "")
+  end
+  list_members(lines, methods, ":")
   return table.concat(lines, "\n")
 end
 
