@@ -25,7 +25,7 @@ local C_OWNED = {
 
 -- Lua: module (or "folder.*") -> what it may require beside itself; "*" allows all but cli and repl. Names are
 -- without "espquant."; "espquant" is init.lua; a name with "@" is somebody else's library.
-local LIBRARY = { "core", "errors", "version", "codec.*", "json" }
+local LIBRARY = { "core", "errors", "version", "codec.*", "json", "qtable", "quant" }
 local LUA_EDGES = {
   ["version"] = {},
   ["errors"] = {},
@@ -43,13 +43,14 @@ local LUA_EDGES = {
   ["passes"] = { "core", "pattern", "pass", "passes.*" },
   ["passes.*"] = { "core", "pattern", "pass" },
   ["codec.*"] = { "core", "codec.*" },
-  ["quant"] = { "core", "quant.*" },
-  ["quant.*"] = { "core", "quant.*" },
+  ["quant"] = { "core", "quant.*", "qtable" },
+  ["quant.*"] = { "core", "quant.*", "qtable" },
   ["dataset"] = { "core", "errors", "codec.*", "dataset.*" },
   ["dataset.*"] = { "core", "errors", "codec.*" },
   ["optimizer"] = { "core", "errors", "pass", "pattern", "passes" },
-  ["calibrator"] = { "core", "errors", "codec.*", "dataset", "export", "progress", "quant" },
-  ["evaluator"] = { "core", "errors", "codec.*", "dataset", "progress", "quant" },
+  ["qtable"] = { "core", "errors", "json", "codec.*" },
+  ["calibrator"] = { "core", "errors", "dataset", "export.*", "progress", "qtable", "quant" },
+  ["evaluator"] = { "core", "errors", "dataset", "progress", "qtable", "quant" },
   ["export"] = { "core", "errors", "export.*" },
   ["export.*"] = { table.unpack(LIBRARY) },
 }
