@@ -5,11 +5,13 @@ local process = require "spec.support.process"
 local function bar_on(terminal, total)
   local clock = { now = 100 }
   local written = {}
-  local bar = progress.new("calibrate", total, {
+  local bar = progress.new {
+    title = "calibrate",
+    total = total,
     terminal = terminal,
     write = function(text) written[#written + 1] = text end,
     now = function() return clock.now end,
-  })
+  }
   return bar, written, clock
 end
 
@@ -60,7 +62,7 @@ describe("progress", function()
 
   it("is silent in a pipe", function()
     local r = process.run({ "lua5.4", "-e", [[
-      local bar = require "espquant.progress".new("x", 3)
+      local bar = require "espquant.progress".new { title = "x", total = 3 }
       for i = 1, 3 do bar:update(i) end
       bar:finish()]] }, { env = process.lua_env })
     assert.same({ status = 0, stdout = "", stderr = "" }, r)

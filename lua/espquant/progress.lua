@@ -1,6 +1,6 @@
 --- Progress on standard error: a bar with the time left on a terminal, nothing in a pipe or with TERM=dumb.
 ---
----     local bar = progress.new("calibrate", #images)
+---     local bar = progress.new { title = "calibrate", total = #images }
 ---     for i = 1, #images do ... bar:update(i) end
 ---     bar:finish()
 
@@ -25,14 +25,13 @@ function M.duration(seconds)
   return ("%d:%02d:%02d"):format(seconds // 3600, seconds // 60 % 60, seconds % 60)
 end
 
---- A bar for `total` steps (nil: unknown, only counted). `options` are for tests: terminal, write, now.
-function M.new(label, total, options)
-  options = options or {}
+--- A bar. Options: title, total (steps; nil: unknown, only counted); for tests also terminal, write, now.
+function M.new(options)
   local terminal = options.terminal
   if terminal == nil then terminal = is_terminal() end
   local bar = {
-    label = label,
-    total = total and math.max(total, 1),
+    title = options.title,
+    total = options.total and math.max(options.total, 1),
     write = options.write or function(text) io.stderr:write(text) end,
     now = options.now or os.time,
     shown = terminal,
@@ -43,12 +42,12 @@ function M.new(label, total, options)
 end
 
 function Bar:text(done)
-  if not self.total then return ("%s: %d"):format(self.label, done) end
+  if not self.total then return ("%s: %d"):format(self.title, done) end
   local share = math.max(0, math.min(1, done / self.total))
   local filled = math.floor(share * WIDTH)
   local elapsed = self.now() - self.start
   local left = share > 0 and share < 1 and elapsed >= 2 and M.duration(elapsed / share - elapsed) .. " left" or ""
-  return ("%s [%s%s] %3d %% %s"):format(self.label, ("#"):rep(filled), ("."):rep(WIDTH - filled),
+  return ("%s [%s%s] %3d %% %s"):format(self.title, ("#"):rep(filled), ("."):rep(WIDTH - filled),
     math.floor(share * 100), left)
 end
 
