@@ -19,7 +19,7 @@ describe("progress", function()
   it("writes nothing without a terminal", function()
     local bar, written = bar_on(false, 10)
     for i = 1, 10 do bar:update(i) end
-    bar:finish()
+    bar:close()
     assert.same({}, written)
   end)
 
@@ -28,9 +28,19 @@ describe("progress", function()
     clock.now = 110
     bar:update(1)
     assert.equal("\rcalibrate [######..................]  25 % 30 s left", written[1])
-    bar:finish()
+    bar:close()
     local blank = written[2]:match "^\r( +)\r$"
     assert.equal(#written[1] - 1, #blank)
+  end)
+
+  it("is removed when an error leaves its scope", function()
+    local bar, written = bar_on(true, 4)
+    pcall(function()
+      local scoped <close> = bar
+      scoped:update(1)
+      error "stop"
+    end)
+    assert.matches("^\r +\r$", written[2])
   end)
 
   it("covers a longer text by a shorter one", function()
@@ -64,7 +74,7 @@ describe("progress", function()
     local r = process.run({ "lua5.4", "-e", [[
       local bar = require "espquant.progress".new { title = "x", total = 3 }
       for i = 1, 3 do bar:update(i) end
-      bar:finish()]] }, { env = process.lua_env })
+      bar:close()]] }, { env = process.lua_env })
     assert.same({ status = 0, stdout = "", stderr = "" }, r)
   end)
 end)

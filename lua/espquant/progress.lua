@@ -2,7 +2,7 @@
 ---
 ---     local bar = progress.new { title = "calibrate", total = #images }
 ---     for i = 1, #images do ... bar:update(i) end
----     bar:finish()
+---     bar:close()                      -- or `local bar <close> = ...`: an error removes it as well
 
 local M = {}
 
@@ -62,11 +62,13 @@ function Bar:update(done)
 end
 
 --- Removes the bar: the terminal is as it was before.
-function Bar:finish()
+function Bar:close()
   if not self.shown or self.length == 0 then return end
   self.write("\r" .. (" "):rep(self.length) .. "\r")
   self.length = 0
   self.last = nil
 end
+
+Bar.__close = Bar.close
 
 return M
