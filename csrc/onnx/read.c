@@ -192,11 +192,15 @@ static espq_status read_outputs(reader *r) {
   return report(&missing, ESPQ_EFORMAT, r->err);
 }
 
+static bool has_known_type(const Onnx__TypeProto *t) {
+  return t && t->tensor_type && espq_dtype_from_onnx(t->tensor_type->elem_type) != ESPQ_DTYPE_NONE;
+}
+
 static espq_status read_value_info(reader *r) {
   for (size_t i = 0; i < r->proto->n_value_info; i++) {
     const Onnx__ValueInfoProto *p = r->proto->value_info[i];
     espq_id id = p->name ? espq_graph_find_value(r->graph, p->name) : ESPQ_NONE;
-    if (id == ESPQ_NONE || r->maker[id] < 0) continue;
+    if (id == ESPQ_NONE || r->maker[id] < 0 || !has_known_type(p->type)) continue;
     espq_status status = set_type(r, id, p->type);
     if (status) return status;
   }
