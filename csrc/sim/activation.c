@@ -14,8 +14,7 @@ typedef struct plan {
   bool wide; /* a slope is so large that products need 64 bits */
 } plan;
 
-static plan make_plan(espq_sim_format format, int64_t count, const int32_t *slopes, int slope_exponent,
-                      espq_isa isa) {
+static plan make_plan(espq_sim_format format, int64_t count, const int32_t *slopes, int slope_exponent, espq_isa isa) {
   int64_t right = -(int64_t)slope_exponent;
   plan plan = {.format = format, .isa = isa, .right = right};
   plan.scale = espq_lanes_scale_to(right, espq_sim_format_bits(format));
@@ -39,16 +38,14 @@ ESPQ_BODY void select_body(int n, const int32_t *x, const int32_t *unused, int32
 ESPQ_VERSIONS(products, ACTIVATION_PARAMS, (n, x, slopes, y))
 ESPQ_VERSIONS(select, ACTIVATION_PARAMS, (n, x, slopes, y))
 
-static void scaled_wide(const plan *plan, int n, const espq_lanes *x, const espq_lanes *slopes,
-                        espq_lanes *y) {
+static void scaled_wide(const plan *plan, int n, const espq_lanes *x, const espq_lanes *slopes, espq_lanes *y) {
   for (int i = 0; i < n; i++) {
     int64_t v = espq_fixed_floor((int64_t)x->v[i] * slopes->v[i], plan->right);
     y->v[i] = (int32_t)espq_fixed_clamp(v, plan->scale.lo, plan->scale.hi);
   }
 }
 
-static void run_block(const plan *plan, int n, const void *x, int64_t first, const espq_lanes *slopes,
-                      void *y) {
+static void run_block(const plan *plan, int n, const void *x, int64_t first, const espq_lanes *slopes, void *y) {
   espq_lanes in, out;
   int whole = espq_lanes_rounded(n);
   espq_lanes_load(plan->isa, plan->format, x, first, 1, n, &in);
@@ -73,8 +70,8 @@ static void fill(espq_lanes *lanes, int32_t value) {
   for (int i = 0; i < ESPQ_LANES; i++) lanes->v[i] = value;
 }
 
-void espq_sim_leaky_relu(espq_sim_format format, int64_t count, const void *x, int32_t slope,
-                         int slope_exponent, void *y, espq_isa isa) {
+void espq_sim_leaky_relu(espq_sim_format format, int64_t count, const void *x, int32_t slope, int slope_exponent,
+                         void *y, espq_isa isa) {
   espq_lanes slopes;
   plan plan = make_plan(format, 1, &slope, slope_exponent, isa);
   fill(&slopes, slope);
@@ -85,9 +82,8 @@ void espq_sim_relu(espq_sim_format format, int64_t count, const void *x, void *y
   espq_sim_leaky_relu(format, count, x, 0, 0, y, isa);
 }
 
-void espq_sim_prelu_planes(espq_sim_format format, int64_t n, int64_t channels, int64_t plane,
-                           const void *x, const int32_t *slopes, int slope_exponent, void *y,
-                           espq_isa isa) {
+void espq_sim_prelu_planes(espq_sim_format format, int64_t n, int64_t channels, int64_t plane, const void *x,
+                           const int32_t *slopes, int slope_exponent, void *y, espq_isa isa) {
   espq_lanes lanes;
   plan plan = make_plan(format, channels, slopes, slope_exponent, isa);
   for (int64_t i = 0; i < n * channels; i++) {
@@ -97,8 +93,8 @@ void espq_sim_prelu_planes(espq_sim_format format, int64_t n, int64_t channels, 
 }
 
 /* Rows longer than a block: the slopes change along the row. */
-static void prelu_long(const plan *plan, int64_t pixels, int64_t channels, const void *x,
-                       const int32_t *slopes, void *y) {
+static void prelu_long(const plan *plan, int64_t pixels, int64_t channels, const void *x, const int32_t *slopes,
+                       void *y) {
   espq_lanes lanes;
   for (int64_t c = 0; c < channels; c += ESPQ_LANES) {
     int n = channels - c < ESPQ_LANES ? (int)(channels - c) : ESPQ_LANES;
@@ -108,8 +104,8 @@ static void prelu_long(const plan *plan, int64_t pixels, int64_t channels, const
   }
 }
 
-void espq_sim_prelu(espq_sim_format format, int64_t pixels, int64_t channels, const void *x,
-                    const int32_t *slopes, int slope_exponent, void *y, espq_isa isa) {
+void espq_sim_prelu(espq_sim_format format, int64_t pixels, int64_t channels, const void *x, const int32_t *slopes,
+                    int slope_exponent, void *y, espq_isa isa) {
   plan plan = make_plan(format, channels, slopes, slope_exponent, isa);
   if (channels > ESPQ_LANES) {
     prelu_long(&plan, pixels, channels, x, slopes, y);

@@ -18,10 +18,10 @@ struct espq_sim_conv {
   espq_sim_conv_params p;
   espq_conv_pack pack;
   espq_requant_plan requant;
-  int taps, group;   /* group: pixels whose pointers are found at once */
-  int64_t *tap_offset; /* bytes from the pixel under tap 0 to the one under tap t */
-  void *zero_row;      /* a pixel of zeros */
-  size_t in_pixel, in_image;   /* bytes */
+  int taps, group;           /* group: pixels whose pointers are found at once */
+  int64_t *tap_offset;       /* bytes from the pixel under tap 0 to the one under tap t */
+  void *zero_row;            /* a pixel of zeros */
+  size_t in_pixel, in_image; /* bytes */
   size_t out_channels, out_pixel;
 };
 
@@ -33,17 +33,14 @@ static espq_status check_counts(const espq_sim_conv_params *p, espq_error *err) 
                           p->kw, p->sh, p->sw, p->dh, p->dw, p->groups};
   for (size_t i = 0; i < sizeof positive / sizeof *positive; i++)
     if (positive[i] < 1)
-      return espq_fail(err, ESPQ_EFORMAT, "convolution with a size, stride or dilation of %d",
-                       positive[i]);
+      return espq_fail(err, ESPQ_EFORMAT, "convolution with a size, stride or dilation of %d", positive[i]);
   if (p->ic % p->groups || p->oc % p->groups)
-    return espq_fail(err, ESPQ_EFORMAT, "%d input and %d output channels in %d groups", p->ic, p->oc,
-                     p->groups);
+    return espq_fail(err, ESPQ_EFORMAT, "%d input and %d output channels in %d groups", p->ic, p->oc, p->groups);
   return ESPQ_OK;
 }
 
 /* channels * height * width * bytes an element, or a limit error. */
-static espq_status image_bytes(int channels, int h, int w, int bits, int64_t *bytes,
-                               espq_error *err) {
+static espq_status image_bytes(int channels, int h, int w, int bits, int64_t *bytes, espq_error *err) {
   int64_t n = espq_layout_channels(ESPQ_NHWC16, channels) * (bits / 8);
   if (!espq_mul64(n, h, &n) || !espq_mul64(n, w, &n) || n > (int64_t)ESPQ_ALLOC_MAX)
     return espq_fail(err, ESPQ_ELIMIT, "an image of %d x %d x %d is too large", channels, h, w);
@@ -53,11 +50,9 @@ static espq_status image_bytes(int channels, int h, int w, int bits, int64_t *by
 
 static espq_status check_limits(const espq_sim_conv_params *p, espq_error *err) {
   int64_t weights = p->ic / p->groups, outputs, bytes;
-  if (p->ic > INT32_MAX - 16 || p->oc > INT32_MAX - 16 ||
-      !espq_mul64(weights, p->kh, &weights) || !espq_mul64(weights, p->kw, &weights) ||
-      weights >= (p->bits == 8 ? INT8_WEIGHTS_MAX : INT32_MAX))
-    return espq_fail(err, ESPQ_ELIMIT,
-                     "sums of %d x %d x %d products may leave the accumulator", p->ic / p->groups,
+  if (p->ic > INT32_MAX - 16 || p->oc > INT32_MAX - 16 || !espq_mul64(weights, p->kh, &weights) ||
+      !espq_mul64(weights, p->kw, &weights) || weights >= (p->bits == 8 ? INT8_WEIGHTS_MAX : INT32_MAX))
+    return espq_fail(err, ESPQ_ELIMIT, "sums of %d x %d x %d products may leave the accumulator", p->ic / p->groups,
                      p->kh, p->kw);
   if (!espq_mul64(weights, p->oc, &outputs) || outputs > (int64_t)ESPQ_ALLOC_MAX)
     return espq_fail(err, ESPQ_ELIMIT, "too many weights");
@@ -102,8 +97,7 @@ static espq_status prepare(espq_sim_conv *conv, const void *weights, espq_error 
   set_sizes(conv);
   int64_t products = (int64_t)(p->ic / p->groups) * conv->taps;
   int64_t bound = products << (p->bits == 8 ? 14 : 30);
-  espq_status status = espq_requant_prepare(&conv->requant, &p->requant, p->bits, p->oc, bound,
-                                            p->isa, err);
+  espq_status status = espq_requant_prepare(&conv->requant, &p->requant, p->bits, p->oc, bound, p->isa, err);
   p->requant = conv->requant.spec; /* the caller's arrays may be gone later */
   if (!status) status = make_tables(conv, err);
   if (!status) status = espq_conv_pack_make(&conv->pack, p, weights, err);
@@ -111,8 +105,8 @@ static espq_status prepare(espq_sim_conv *conv, const void *weights, espq_error 
   return status;
 }
 
-espq_status espq_sim_conv_prepare(const espq_sim_conv_params *params, const void *weights,
-                                  espq_sim_conv **out, espq_error *err) {
+espq_status espq_sim_conv_prepare(const espq_sim_conv_params *params, const void *weights, espq_sim_conv **out,
+                                  espq_error *err) {
   *out = NULL;
   espq_status status = check_counts(params, err);
   if (!status) status = check_limits(params, err);
@@ -160,8 +154,7 @@ static void advance(const espq_sim_conv *conv, cursor *at) {
   at->image += conv->in_image;
 }
 
-static void find_edge_rows(const espq_sim_conv *conv, const char *image, int64_t top, int64_t left,
-                           const void **rows) {
+static void find_edge_rows(const espq_sim_conv *conv, const char *image, int64_t top, int64_t left, const void **rows) {
   const espq_sim_conv_params *p = &conv->p;
   for (int ky = 0; ky < p->kh; ky++) {
     int64_t y = top + (int64_t)ky * p->dh;
@@ -186,8 +179,8 @@ static void find_rows(const espq_sim_conv *conv, const cursor *at, const void **
 }
 
 /* One strip of `pixels` pixels, in tiles of about equal size. */
-static void run_strip(const espq_sim_conv *conv, const espq_conv_strip *strip,
-                      const void *const *rows, int pixels, char *out) {
+static void run_strip(const espq_sim_conv *conv, const espq_conv_strip *strip, const void *const *rows, int pixels,
+                      char *out) {
   _Alignas(64) char acc[ACC_BYTES];
   const espq_conv_kernel *kernel = conv->pack.kernel;
   int tiles = (pixels + kernel->tile - 1) / kernel->tile;
@@ -195,26 +188,22 @@ static void run_strip(const espq_sim_conv *conv, const espq_conv_strip *strip,
   for (; tiles > 0; tiles--) {
     int n = (pixels + tiles - 1) / tiles;
     kernel->sum(strip, conv->taps, rows, n, acc);
-    conv->requant.rows(&conv->requant, acc, n, strip->first, strip->channels, out,
-                       conv->out_channels);
+    conv->requant.rows(&conv->requant, acc, n, strip->first, strip->channels, out, conv->out_channels);
     rows += (size_t)n * conv->taps;
     out += (size_t)n * conv->out_pixel;
     pixels -= n;
   }
 }
 
-void espq_sim_conv_run(const espq_sim_conv *conv, int64_t n, const void *in, void *out,
-                       void *scratch) {
+void espq_sim_conv_run(const espq_sim_conv *conv, int64_t n, const void *in, void *out, void *scratch) {
   const void **rows = scratch;
   cursor at = {in, 0, 0};
   char *y = out;
   int64_t left = n * conv->p.oh * conv->p.ow;
   while (left > 0) {
     int pixels = left < conv->group ? (int)left : conv->group;
-    for (int i = 0; i < pixels; i++, advance(conv, &at))
-      find_rows(conv, &at, rows + (size_t)i * conv->taps);
-    for (int s = 0; s < conv->pack.count; s++)
-      run_strip(conv, &conv->pack.strips[s], rows, pixels, y);
+    for (int i = 0; i < pixels; i++, advance(conv, &at)) find_rows(conv, &at, rows + (size_t)i * conv->taps);
+    for (int s = 0; s < conv->pack.count; s++) run_strip(conv, &conv->pack.strips[s], rows, pixels, y);
     y += (size_t)pixels * conv->out_pixel;
     left -= pixels;
   }

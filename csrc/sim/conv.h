@@ -24,20 +24,20 @@
 typedef struct espq_sim_conv espq_sim_conv;
 
 typedef struct espq_sim_conv_params {
-  int bits;                  /* 8 or 16 */
-  int ic, ih, iw;            /* logical input channels and image */
-  int oc, oh, ow;            /* what falls outside of the image is 0, so oh, ow imply the other pads */
+  int bits;       /* 8 or 16 */
+  int ic, ih, iw; /* logical input channels and image */
+  int oc, oh, ow; /* what falls outside of the image is 0, so oh, ow imply the other pads */
   int kh, kw, sh, sw, dh, dw;
-  int pt, pl;                /* zeros above and to the left; may be negative (a crop) */
-  int groups;                /* divides ic and oc */
-  espq_sim_requant requant;  /* arrays of oc; copied */
+  int pt, pl;               /* zeros above and to the left; may be negative (a crop) */
+  int groups;               /* divides ic and oc */
+  espq_sim_requant requant; /* arrays of oc; copied */
   espq_isa isa;
 } espq_sim_conv_params;
 
 /* weights: int8_t or int16_t [oc][ic / groups][kh][kw], not kept. ESPQ_EFORMAT: sizes that make no
    convolution; ESPQ_ELIMIT: sums that could leave the accumulator, or images beyond memory. */
-espq_status espq_sim_conv_prepare(const espq_sim_conv_params *params, const void *weights,
-                                  espq_sim_conv **out, espq_error *err);
+espq_status espq_sim_conv_prepare(const espq_sim_conv_params *params, const void *weights, espq_sim_conv **out,
+                                  espq_error *err);
 void espq_sim_conv_free(espq_sim_conv *conv); /* NULL is allowed */
 
 /* Bytes of scratch that one run needs; any n. */
@@ -47,7 +47,6 @@ size_t espq_sim_conv_scratch(const espq_sim_conv *conv);
 size_t espq_sim_conv_bytes(const espq_sim_conv *conv);
 
 /* n images from `in` to `out`, which must not overlap. */
-void espq_sim_conv_run(const espq_sim_conv *conv, int64_t n, const void *in, void *out,
-                       void *scratch);
+void espq_sim_conv_run(const espq_sim_conv *conv, int64_t n, const void *in, void *out, void *scratch);
 
 #endif

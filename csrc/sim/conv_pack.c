@@ -10,8 +10,8 @@ typedef struct range {
 } range;
 
 static const espq_conv_kernel *choose_kernel(const espq_sim_conv_params *p) {
-  bool depthwise = p->groups > 1 && p->groups == p->ic && p->groups == p->oc &&
-                   (int64_t)p->kh * p->kw <= DEPTHWISE_TAPS_MAX;
+  bool depthwise =
+      p->groups > 1 && p->groups == p->ic && p->groups == p->oc && (int64_t)p->kh * p->kw <= DEPTHWISE_TAPS_MAX;
 #if defined(__x86_64__)
   if (p->isa == ESPQ_ISA_AVX512_VNNI) return espq_conv_kernel_vnni(p->bits, depthwise);
   if (p->isa == ESPQ_ISA_AVX2) return espq_conv_kernel_avx2(p->bits, depthwise);
@@ -62,12 +62,10 @@ static void add_strip(espq_conv_pack *pack, const espq_sim_conv_params *p, int f
 static void cut_strips(espq_conv_pack *pack, const espq_sim_conv_params *p) {
   int widest = pack->kernel->strip / 16;
   for (int first = 0; first < p->oc;) {
-    int blocks = pack->kernel->depth ? equal_blocks(p, pack->kernel->depth, first)
-                                     : (stored(p->oc) - first) / 16;
+    int blocks = pack->kernel->depth ? equal_blocks(p, pack->kernel->depth, first) : (stored(p->oc) - first) / 16;
     int strips = (blocks + widest - 1) / widest;
     for (; blocks; strips--) {
-      int width = pack->kernel->depth ? (blocks + strips - 1) / strips
-                                      : (blocks < widest ? blocks : widest);
+      int width = pack->kernel->depth ? (blocks + strips - 1) / strips : (blocks < widest ? blocks : widest);
       add_strip(pack, p, first, width);
       first += 16 * width;
       blocks -= width;
@@ -82,8 +80,8 @@ static int64_t strip_units(const espq_conv_kernel *kernel, const espq_conv_strip
   return (int64_t)taps * strip->steps * (strip->channels / 16);
 }
 
-static void pack_depthwise(const espq_conv_kernel *kernel, const espq_sim_conv_params *p,
-                           const void *weights, const espq_conv_strip *strip, char *units) {
+static void pack_depthwise(const espq_conv_kernel *kernel, const espq_sim_conv_params *p, const void *weights,
+                           const espq_conv_strip *strip, char *units) {
   int taps = p->kh * p->kw;
   for (int lane = 0; lane < strip->channels && strip->first + lane < p->oc; lane++)
     for (int t = 0; t < taps; t++)
@@ -92,8 +90,8 @@ static void pack_depthwise(const espq_conv_kernel *kernel, const espq_sim_conv_p
 }
 
 /* The weights of output o, which is lane o % 16 of a unit; `units` is where its block begins. */
-static void pack_output(const espq_conv_kernel *kernel, const espq_sim_conv_params *p,
-                        const void *weights, const espq_conv_strip *strip, int o, char *units) {
+static void pack_output(const espq_conv_kernel *kernel, const espq_sim_conv_params *p, const void *weights,
+                        const espq_conv_strip *strip, int o, char *units) {
   int inputs = p->ic / p->groups, taps = p->kh * p->kw;
   size_t step_bytes = kernel->unit_bytes * (size_t)(strip->channels / 16);
   size_t tap_bytes = step_bytes * (size_t)strip->steps;
@@ -105,15 +103,14 @@ static void pack_output(const espq_conv_kernel *kernel, const espq_sim_conv_para
   }
 }
 
-static void pack_strip(const espq_conv_kernel *kernel, const espq_sim_conv_params *p,
-                       const void *weights, const espq_conv_strip *strip, char *units) {
+static void pack_strip(const espq_conv_kernel *kernel, const espq_sim_conv_params *p, const void *weights,
+                       const espq_conv_strip *strip, char *units) {
   if (!kernel->depth) {
     pack_depthwise(kernel, p, weights, strip, units);
     return;
   }
   for (int o = strip->first; o < strip->first + strip->channels && o < p->oc; o++)
-    pack_output(kernel, p, weights, strip, o,
-                units + (size_t)((o - strip->first) / 16) * kernel->unit_bytes);
+    pack_output(kernel, p, weights, strip, o, units + (size_t)((o - strip->first) / 16) * kernel->unit_bytes);
 }
 
 /* A kernel that multiplies value + 128 sums 128 * (sum of weights) too much. Padding counts as well:
@@ -145,8 +142,8 @@ static bool allocate_weights(espq_conv_pack *pack, int taps) {
   return pack->weights != NULL;
 }
 
-espq_status espq_conv_pack_make(espq_conv_pack *pack, const espq_sim_conv_params *p,
-                                const void *weights, espq_error *err) {
+espq_status espq_conv_pack_make(espq_conv_pack *pack, const espq_sim_conv_params *p, const void *weights,
+                                espq_error *err) {
   int taps = p->kh * p->kw;
   pack->kernel = choose_kernel(p);
   if (!allocate(pack, p)) return espq_fail_memory(err);

@@ -19,8 +19,8 @@ typedef struct espq_conv_pack {
 } espq_conv_pack;
 
 /* params must have been checked. */
-espq_status espq_conv_pack_make(espq_conv_pack *pack, const espq_sim_conv_params *params,
-                                const void *weights, espq_error *err);
+espq_status espq_conv_pack_make(espq_conv_pack *pack, const espq_sim_conv_params *params, const void *weights,
+                                espq_error *err);
 void espq_conv_pack_free(espq_conv_pack *pack);
 
 #endif

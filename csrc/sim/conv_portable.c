@@ -8,8 +8,7 @@ static void put_lane(void *unit, int lane, int slot, int weight) {
   ((int16_t *)unit)[lane] = (int16_t)weight;
 }
 
-static void sum_block8(const espq_conv_strip *strip, int taps, const void *const *rows,
-                       int32_t *restrict acc) {
+static void sum_block8(const espq_conv_strip *strip, int taps, const void *const *rows, int32_t *restrict acc) {
   const int16_t *restrict w = strip->weights;
   memset(acc, 0, 16 * sizeof *acc);
   for (int t = 0; t < taps; t++) {
@@ -21,14 +20,11 @@ static void sum_block8(const espq_conv_strip *strip, int taps, const void *const
   }
 }
 
-static void sum8(const espq_conv_strip *strip, int taps, const void *const *rows, int pixels,
-                 void *acc) {
-  for (int p = 0; p < pixels; p++)
-    sum_block8(strip, taps, rows + (size_t)p * taps, (int32_t *)acc + p * 16);
+static void sum8(const espq_conv_strip *strip, int taps, const void *const *rows, int pixels, void *acc) {
+  for (int p = 0; p < pixels; p++) sum_block8(strip, taps, rows + (size_t)p * taps, (int32_t *)acc + p * 16);
 }
 
-static void sum_block16(const espq_conv_strip *strip, int taps, const void *const *rows,
-                        int64_t *restrict acc) {
+static void sum_block16(const espq_conv_strip *strip, int taps, const void *const *rows, int64_t *restrict acc) {
   const int16_t *restrict w = strip->weights;
   memset(acc, 0, 16 * sizeof *acc);
   for (int t = 0; t < taps; t++) {
@@ -40,15 +36,12 @@ static void sum_block16(const espq_conv_strip *strip, int taps, const void *cons
   }
 }
 
-static void sum16(const espq_conv_strip *strip, int taps, const void *const *rows, int pixels,
-                  void *acc) {
-  for (int p = 0; p < pixels; p++)
-    sum_block16(strip, taps, rows + (size_t)p * taps, (int64_t *)acc + p * 16);
+static void sum16(const espq_conv_strip *strip, int taps, const void *const *rows, int pixels, void *acc) {
+  for (int p = 0; p < pixels; p++) sum_block16(strip, taps, rows + (size_t)p * taps, (int64_t *)acc + p * 16);
 }
 
 /* 16 channels of one pixel. */
-static void depthwise_pixel8(const espq_conv_strip *strip, int taps, const void *const *rows,
-                             int32_t *restrict out) {
+static void depthwise_pixel8(const espq_conv_strip *strip, int taps, const void *const *rows, int32_t *restrict out) {
   const int16_t *restrict w = strip->weights;
   int32_t sum[16] = {0};
   for (int t = 0; t < taps; t++, w += 16) {
@@ -58,14 +51,11 @@ static void depthwise_pixel8(const espq_conv_strip *strip, int taps, const void 
   memcpy(out, sum, sizeof sum);
 }
 
-static void depthwise8(const espq_conv_strip *strip, int taps, const void *const *rows, int pixels,
-                       void *acc) {
-  for (int p = 0; p < pixels; p++)
-    depthwise_pixel8(strip, taps, rows + (size_t)p * taps, (int32_t *)acc + p * 16);
+static void depthwise8(const espq_conv_strip *strip, int taps, const void *const *rows, int pixels, void *acc) {
+  for (int p = 0; p < pixels; p++) depthwise_pixel8(strip, taps, rows + (size_t)p * taps, (int32_t *)acc + p * 16);
 }
 
-static void depthwise_pixel16(const espq_conv_strip *strip, int taps, const void *const *rows,
-                              int64_t *restrict out) {
+static void depthwise_pixel16(const espq_conv_strip *strip, int taps, const void *const *rows, int64_t *restrict out) {
   const int16_t *restrict w = strip->weights;
   int64_t sum[16] = {0};
   for (int t = 0; t < taps; t++, w += 16) {
@@ -76,10 +66,8 @@ static void depthwise_pixel16(const espq_conv_strip *strip, int taps, const void
   memcpy(out, sum, sizeof sum);
 }
 
-static void depthwise16(const espq_conv_strip *strip, int taps, const void *const *rows, int pixels,
-                        void *acc) {
-  for (int p = 0; p < pixels; p++)
-    depthwise_pixel16(strip, taps, rows + (size_t)p * taps, (int64_t *)acc + p * 16);
+static void depthwise16(const espq_conv_strip *strip, int taps, const void *const *rows, int pixels, void *acc) {
+  for (int p = 0; p < pixels; p++) depthwise_pixel16(strip, taps, rows + (size_t)p * taps, (int64_t *)acc + p * 16);
 }
 
 const espq_conv_kernel *espq_conv_kernel_portable(int bits, bool depthwise) {

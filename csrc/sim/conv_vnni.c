@@ -15,7 +15,7 @@
 #include <string.h>
 
 #define TARGET ESPQ_TARGET_AVX512
-#define TILE static inline __attribute__((always_inline)) ESPQ_TARGET_AVX512
+#define TILE   static inline __attribute__((always_inline)) ESPQ_TARGET_AVX512
 
 enum { DOT8_TILE = 8, DOT8_BLOCKS = 3, DOT16_TILE = 6, DOT16_BLOCKS = 2, FLUSH_STEPS = 128 };
 
@@ -27,12 +27,9 @@ static inline int32_t four_bytes(const void *p) {
 
 /* ---- dense int8: unit [16 outputs][4 inputs] ---- */
 
-static void put_dot8(void *unit, int lane, int slot, int weight) {
-  ((int8_t *)unit)[lane * 4 + slot] = (int8_t)weight;
-}
+static void put_dot8(void *unit, int lane, int slot, int weight) { ((int8_t *)unit)[lane * 4 + slot] = (int8_t)weight; }
 
-TILE void dot8(const int M, const int B, const espq_conv_strip *s, int taps,
-               const void *const *rows, int32_t *out) {
+TILE void dot8(const int M, const int B, const espq_conv_strip *s, int taps, const void *const *rows, int32_t *out) {
   __m512i acc[DOT8_TILE][DOT8_BLOCKS];
   const uint8_t *x[DOT8_TILE];
   const int8_t *w = s->weights;
@@ -48,14 +45,12 @@ TILE void dot8(const int M, const int B, const espq_conv_strip *s, int taps,
       ESPQ_UNROLL for (int j = 0; j < B; j++) weights[j] = _mm512_load_si512(w + 64 * j);
       ESPQ_UNROLL for (int i = 0; i < M; i++) {
         __m512i value = _mm512_set1_epi32(four_bytes(x[i] + 4 * (size_t)k));
-        ESPQ_UNROLL for (int j = 0; j < B; j++) acc[i][j] =
-            _mm512_dpbusd_epi32(acc[i][j], value, weights[j]);
+        ESPQ_UNROLL for (int j = 0; j < B; j++) acc[i][j] = _mm512_dpbusd_epi32(acc[i][j], value, weights[j]);
       }
     }
   }
   ESPQ_UNROLL for (int i = 0; i < M; i++) {
-    ESPQ_UNROLL for (int j = 0; j < B; j++)
-        _mm512_store_si512(out + 16 * (i * B + j), acc[i][j]);
+    ESPQ_UNROLL for (int j = 0; j < B; j++) _mm512_store_si512(out + 16 * (i * B + j), acc[i][j]);
   }
 }
 
@@ -72,8 +67,7 @@ TILE void flush16(__m512i high, __m512i low, bool first, int64_t *out) {
   ESPQ_UNROLL for (int h = 0; h < 2; h++) {
     __m256i a = h ? _mm512_extracti64x4_epi64(high, 1) : _mm512_castsi512_si256(high);
     __m256i b = h ? _mm512_extracti64x4_epi64(low, 1) : _mm512_castsi512_si256(low);
-    __m512i sum = _mm512_add_epi64(_mm512_slli_epi64(_mm512_cvtepi32_epi64(a), 8),
-                                   _mm512_cvtepi32_epi64(b));
+    __m512i sum = _mm512_add_epi64(_mm512_slli_epi64(_mm512_cvtepi32_epi64(a), 8), _mm512_cvtepi32_epi64(b));
     if (!first) sum = _mm512_add_epi64(sum, _mm512_load_si512(out + 8 * h));
     _mm512_store_si512(out + 8 * h, sum);
   }
@@ -108,8 +102,7 @@ TILE void flush_tile16(const int M, const int B, __m512i high[DOT16_TILE][DOT16_
   }
 }
 
-TILE void dot16(const int M, const int B, const espq_conv_strip *s, int taps,
-                const void *const *rows, int64_t *out) {
+TILE void dot16(const int M, const int B, const espq_conv_strip *s, int taps, const void *const *rows, int64_t *out) {
   __m512i high[DOT16_TILE][DOT16_BLOCKS], low[DOT16_TILE][DOT16_BLOCKS];
   const int16_t *x[DOT16_TILE], *w = s->weights;
   int room = FLUSH_STEPS;
@@ -140,17 +133,15 @@ TILE void dot16(const int M, const int B, const espq_conv_strip *s, int taps,
 typedef void (*tile8_function)(const espq_conv_strip *, int, const void *const *, int32_t *);
 typedef void (*tile16_function)(const espq_conv_strip *, int, const void *const *, int64_t *);
 
-#define DOT8(M, B)                                                                    \
-  TARGET static void dot8_##M##x##B(const espq_conv_strip *s, int taps,               \
-                                    const void *const *rows, int32_t *out) {          \
-    dot8(M, B, s, taps, rows, out);                                                   \
+#define DOT8(M, B)                                                                                               \
+  TARGET static void dot8_##M##x##B(const espq_conv_strip *s, int taps, const void *const *rows, int32_t *out) { \
+    dot8(M, B, s, taps, rows, out);                                                                              \
   }
-#define DOT16(M, B)                                                                   \
-  TARGET static void dot16_##M##x##B(const espq_conv_strip *s, int taps,              \
-                                     const void *const *rows, int64_t *out) {         \
-    dot16(M, B, s, taps, rows, out);                                                  \
+#define DOT16(M, B)                                                                                               \
+  TARGET static void dot16_##M##x##B(const espq_conv_strip *s, int taps, const void *const *rows, int64_t *out) { \
+    dot16(M, B, s, taps, rows, out);                                                                              \
   }
-#define DOT8_ROW(B) DOT8(1, B) DOT8(2, B) DOT8(3, B) DOT8(4, B) DOT8(5, B) DOT8(6, B) DOT8(7, B) DOT8(8, B)
+#define DOT8_ROW(B)  DOT8(1, B) DOT8(2, B) DOT8(3, B) DOT8(4, B) DOT8(5, B) DOT8(6, B) DOT8(7, B) DOT8(8, B)
 #define DOT16_ROW(B) DOT16(1, B) DOT16(2, B) DOT16(3, B) DOT16(4, B) DOT16(5, B) DOT16(6, B)
 DOT8_ROW(1)
 DOT8_ROW(2)
@@ -158,8 +149,7 @@ DOT8_ROW(3)
 DOT16_ROW(1)
 DOT16_ROW(2)
 
-static void sum8(const espq_conv_strip *strip, int taps, const void *const *rows, int pixels,
-                 void *acc) {
+static void sum8(const espq_conv_strip *strip, int taps, const void *const *rows, int pixels, void *acc) {
   static const tile8_function tiles[DOT8_BLOCKS][DOT8_TILE] = {
       {dot8_1x1, dot8_2x1, dot8_3x1, dot8_4x1, dot8_5x1, dot8_6x1, dot8_7x1, dot8_8x1},
       {dot8_1x2, dot8_2x2, dot8_3x2, dot8_4x2, dot8_5x2, dot8_6x2, dot8_7x2, dot8_8x2},
@@ -167,8 +157,7 @@ static void sum8(const espq_conv_strip *strip, int taps, const void *const *rows
   tiles[strip->channels / 16 - 1][pixels - 1](strip, taps, rows, acc);
 }
 
-static void sum16(const espq_conv_strip *strip, int taps, const void *const *rows, int pixels,
-                  void *acc) {
+static void sum16(const espq_conv_strip *strip, int taps, const void *const *rows, int pixels, void *acc) {
   static const tile16_function tiles[DOT16_BLOCKS][DOT16_TILE] = {
       {dot16_1x1, dot16_2x1, dot16_3x1, dot16_4x1, dot16_5x1, dot16_6x1},
       {dot16_1x2, dot16_2x2, dot16_3x2, dot16_4x2, dot16_5x2, dot16_6x2}};
@@ -188,10 +177,10 @@ static void put_depthwise8(void *unit, int lane, int slot, int weight) {
 TILE void add_four_taps(const __m256i x[4], const int8_t *w, __m256i acc[4]) {
   __m256i a = _mm256_unpacklo_epi8(x[0], x[1]), b = _mm256_unpacklo_epi8(x[2], x[3]);
   __m256i c = _mm256_unpackhi_epi8(x[0], x[1]), d = _mm256_unpackhi_epi8(x[2], x[3]);
-  const __m256i parts[4] = {_mm256_unpacklo_epi16(a, b), _mm256_unpackhi_epi16(a, b),
-                            _mm256_unpacklo_epi16(c, d), _mm256_unpackhi_epi16(c, d)};
-  ESPQ_UNROLL for (int q = 0; q < 4; q++) acc[q] = _mm256_dpbusd_epi32(
-      acc[q], parts[q], _mm256_load_si256((const __m256i *)(w + 32 * q)));
+  const __m256i parts[4] = {_mm256_unpacklo_epi16(a, b), _mm256_unpackhi_epi16(a, b), _mm256_unpacklo_epi16(c, d),
+                            _mm256_unpackhi_epi16(c, d)};
+  ESPQ_UNROLL for (int q = 0; q < 4; q++) acc[q] =
+      _mm256_dpbusd_epi32(acc[q], parts[q], _mm256_load_si256((const __m256i *)(w + 32 * q)));
 }
 
 TILE void store_parts(const __m256i acc[4], int half, const int32_t *start, int32_t *out) {
@@ -203,22 +192,35 @@ TILE void store_parts(const __m256i acc[4], int half, const int32_t *start, int3
   }
 }
 
-TARGET static void depthwise8(const espq_conv_strip *s, int taps, const void *const *rows,
-                              int pixels, void *acc) {
-  __mmask32 lanes = s->channels == 32 ? 0xffffffffu : 0xffffu;
-  int32_t *out = acc;
-  for (int p = 0; p < pixels; p++, rows += taps, out += s->channels) {
-    const int8_t *w = s->weights;
-    __m256i zero = _mm256_setzero_si256(), sums[4] = {zero, zero, zero, zero}, x[4];
-    for (int t = 0; t < taps; t += 4, w += 128) {
-      ESPQ_UNROLL for (int i = 0; i < 4; i++) /* beyond the last tap weights are 0 */
-          x[i] = _mm256_maskz_loadu_epi8(
-              lanes, (const char *)rows[t + i < taps ? t + i : t] + s->in_offset);
-      add_four_taps(x, w, sums);
-    }
-    store_parts(sums, 0, s->start, out);
-    if (s->channels == 32) store_parts(sums, 1, s->start + 16, out + 16);
+/* A whole load where the strip is full: masked ones are slower. */
+TILE __m256i load_bytes(const bool full, const char *row) {
+  return full ? _mm256_loadu_si256((const __m256i *)row)
+              : _mm256_zextsi128_si256(_mm_loadu_si128((const __m128i *)row));
+}
+
+TILE void depthwise_pixel8(const bool full, const espq_conv_strip *s, int taps, const void *const *rows, int32_t *out) {
+  const int8_t *w = s->weights;
+  __m256i zero = _mm256_setzero_si256(), sums[4] = {zero, zero, zero, zero}, x[4];
+  int t = 0;
+  for (; t + 4 <= taps; t += 4, w += 128) {
+    ESPQ_UNROLL for (int i = 0; i < 4; i++) x[i] = load_bytes(full, (const char *)rows[t + i] + s->in_offset);
+    add_four_taps(x, w, sums);
   }
+  if (t < taps) { /* beyond the last tap weights are 0 */
+    ESPQ_UNROLL for (int i = 0; i < 4; i++) x[i] =
+        load_bytes(full, (const char *)rows[t + i < taps ? t + i : t] + s->in_offset);
+    add_four_taps(x, w, sums);
+  }
+  store_parts(sums, 0, s->start, out);
+  if (full) store_parts(sums, 1, s->start + 16, out + 16);
+}
+
+TARGET static void depthwise8(const espq_conv_strip *s, int taps, const void *const *rows, int pixels, void *acc) {
+  int32_t *out = acc;
+  if (s->channels == 32)
+    for (int p = 0; p < pixels; p++, rows += taps) depthwise_pixel8(true, s, taps, rows, out + 32 * p);
+  else
+    for (int p = 0; p < pixels; p++, rows += taps) depthwise_pixel8(false, s, taps, rows, out + 16 * p);
 }
 
 /* ---- depthwise int16: unit [high, low part of the weights][2 halves][16 channels][2 taps] ----
@@ -239,8 +241,7 @@ TILE __m512i in_order(__m512i even, __m512i odd, bool last) {
   return _mm512_permutex2var_epi32(even, last ? b : a, odd);
 }
 
-TARGET static void depthwise16(const espq_conv_strip *s, int taps, const void *const *rows,
-                               int pixels, void *acc) {
+TARGET static void depthwise16(const espq_conv_strip *s, int taps, const void *const *rows, int pixels, void *acc) {
   __mmask32 lanes = s->channels == 32 ? 0xffffffffu : 0xffffu;
   int64_t *out = acc;
   for (int p = 0; p < pixels; p++, rows += taps, out += s->channels) {
@@ -257,21 +258,28 @@ TARGET static void depthwise16(const espq_conv_strip *s, int taps, const void *c
       }
     }
     flush16(in_order(high[0], high[1], false), in_order(low[0], low[1], false), true, out);
-    if (s->channels == 32)
-      flush16(in_order(high[0], high[1], true), in_order(low[0], low[1], true), true, out + 16);
+    if (s->channels == 32) flush16(in_order(high[0], high[1], true), in_order(low[0], low[1], true), true, out + 16);
   }
 }
 
 const espq_conv_kernel *espq_conv_kernel_vnni(int bits, bool depthwise) {
   static const espq_conv_kernel kernels[2][2] = {
-      {{.tile = DOT8_TILE, .strip = 16 * DOT8_BLOCKS, .depth = 4, .offset = true, .unit_bytes = 64,
-        .put = put_dot8, .sum = sum8},
-       {.tile = 8, .strip = 32, .pair = 4, .offset = true, .unit_bytes = 128, .put = put_depthwise8,
+      {{.tile = DOT8_TILE,
+        .strip = 16 * DOT8_BLOCKS,
+        .depth = 4,
+        .offset = true,
+        .unit_bytes = 64,
+        .put = put_dot8,
+        .sum = sum8},
+       {.tile = 8,
+        .strip = 32,
+        .pair = 4,
+        .offset = true,
+        .unit_bytes = 128,
+        .put = put_depthwise8,
         .sum = depthwise8}},
-      {{.tile = DOT16_TILE, .strip = 16 * DOT16_BLOCKS, .depth = 2, .unit_bytes = 128,
-        .put = put_dot16, .sum = sum16},
-       {.tile = 8, .strip = 32, .pair = 2, .unit_bytes = 256, .put = put_depthwise16,
-        .sum = depthwise16}}};
+      {{.tile = DOT16_TILE, .strip = 16 * DOT16_BLOCKS, .depth = 2, .unit_bytes = 128, .put = put_dot16, .sum = sum16},
+       {.tile = 8, .strip = 32, .pair = 2, .unit_bytes = 256, .put = put_depthwise16, .sum = depthwise16}}};
   return &kernels[bits == 16][depthwise];
 }
 #endif

@@ -14,8 +14,7 @@ static bool power_of_two(int64_t e, float *power) {
 }
 
 /* Adding and subtracting 1.5 * 2^23 rounds to an integer, ties to even. */
-ESPQ_BODY void quantize_body(int n, const float *restrict x, float factor, float lo, float hi,
-                             int32_t *restrict q) {
+ESPQ_BODY void quantize_body(int n, const float *restrict x, float factor, float lo, float hi, int32_t *restrict q) {
   const float round = 12582912.0f;
   for (int i = 0; i < n; i += 16)
     for (int j = 0; j < 16; j++) {
@@ -32,31 +31,24 @@ ESPQ_BODY void dequantize_body(int n, const int32_t *restrict q, float factor, f
     for (int j = 0; j < 16; j++) x[i + j] = (float)q[i + j] * factor;
 }
 
-ESPQ_VERSIONS(quantize,
-              (int n, const float *restrict x, float factor, float lo, float hi, int32_t *restrict q),
+ESPQ_VERSIONS(quantize, (int n, const float *restrict x, float factor, float lo, float hi, int32_t *restrict q),
               (n, x, factor, lo, hi, q))
-ESPQ_VERSIONS(dequantize, (int n, const int32_t *restrict q, float factor, float *restrict x),
-              (n, q, factor, x))
+ESPQ_VERSIONS(dequantize, (int n, const int32_t *restrict q, float factor, float *restrict x), (n, q, factor, x))
 
-static void quantize_block(const float *x, int n, int exponent, int bits, espq_isa isa,
-                           espq_lanes *q) {
+static void quantize_block(const float *x, int n, int exponent, int bits, espq_isa isa, espq_lanes *q) {
   float factor;
   int done = 0;
   if (power_of_two(-(int64_t)exponent, &factor)) {
     done = n & ~15;
-    quantize_versions[isa](done, x, factor, (float)espq_fixed_min(bits),
-                           (float)espq_fixed_max(bits), q->v);
+    quantize_versions[isa](done, x, factor, (float)espq_fixed_min(bits), (float)espq_fixed_max(bits), q->v);
   }
   for (; done < n; done++) q->v[done] = (int32_t)espq_fixed_quantize(x[done], exponent, bits);
   for (; done < espq_lanes_rounded(n); done++) q->v[done] = 0;
 }
 
-static int block_at(int64_t i, int64_t count) {
-  return count - i < ESPQ_LANES ? (int)(count - i) : ESPQ_LANES;
-}
+static int block_at(int64_t i, int64_t count) { return count - i < ESPQ_LANES ? (int)(count - i) : ESPQ_LANES; }
 
-void espq_sim_quantize(int64_t count, const float *x, int exponent, espq_sim_format format, void *q,
-                       espq_isa isa) {
+void espq_sim_quantize(int64_t count, const float *x, int exponent, espq_sim_format format, void *q, espq_isa isa) {
   espq_lanes lanes;
   for (int64_t i = 0; i < count; i += ESPQ_LANES) {
     int n = block_at(i, count);
@@ -65,8 +57,7 @@ void espq_sim_quantize(int64_t count, const float *x, int exponent, espq_sim_for
   }
 }
 
-void espq_sim_dequantize(int64_t count, espq_sim_format format, const void *q, int exponent, float *x,
-                         espq_isa isa) {
+void espq_sim_dequantize(int64_t count, espq_sim_format format, const void *q, int exponent, float *x, espq_isa isa) {
   espq_lanes lanes;
   float factor;
   bool fast = power_of_two(exponent, &factor);
@@ -81,8 +72,7 @@ void espq_sim_dequantize(int64_t count, espq_sim_format format, const void *q, i
 void espq_sim_requantize(int64_t count, espq_sim_format in_format, const void *in, int in_exponent,
                          espq_sim_format out_format, void *out, int out_exponent, espq_isa isa) {
   espq_lanes lanes;
-  espq_lanes_scale scale = espq_lanes_scale_to((int64_t)out_exponent - in_exponent,
-                                               espq_sim_format_bits(out_format));
+  espq_lanes_scale scale = espq_lanes_scale_to((int64_t)out_exponent - in_exponent, espq_sim_format_bits(out_format));
   for (int64_t i = 0; i < count; i += ESPQ_LANES) {
     int n = block_at(i, count);
     espq_lanes_load(isa, in_format, in, i, 1, n, &lanes);

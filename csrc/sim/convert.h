@@ -15,12 +15,10 @@
 #include "sim/format.h"
 
 /* clip(x / 2^exponent to the nearest integer, ties to even); NaN gives 0. */
-void espq_sim_quantize(int64_t count, const float *x, int exponent, espq_sim_format format, void *q,
-                       espq_isa isa);
+void espq_sim_quantize(int64_t count, const float *x, int exponent, espq_sim_format format, void *q, espq_isa isa);
 
 /* q * 2^exponent, to the nearest float where that is not exact. */
-void espq_sim_dequantize(int64_t count, espq_sim_format format, const void *q, int exponent, float *x,
-                         espq_isa isa);
+void espq_sim_dequantize(int64_t count, espq_sim_format format, const void *q, int exponent, float *x, espq_isa isa);
 
 /* clip(floor(in * 2^(in_exponent - out_exponent))) */
 void espq_sim_requantize(int64_t count, espq_sim_format in_format, const void *in, int in_exponent,

@@ -12,9 +12,9 @@ enum { NEAR_SHIFT = 14 };
 
 typedef struct plan {
   const espq_sim_binary *p;
-  int64_t a_shift, b_shift; /* ADD: to the right; SUB: to the left; one of them is 0 */
-  int64_t right;            /* of sum, difference or product */
-  espq_lanes_scale scale;   /* the same for 32-bit lanes */
+  int64_t a_shift, b_shift;          /* ADD: to the right; SUB: to the left; one of them is 0 */
+  int64_t right;                     /* of sum, difference or product */
+  espq_lanes_scale scale;            /* the same for 32-bit lanes */
   espq_lanes_scale a_scale, b_scale; /* MAX, MIN: of the operands */
 } plan;
 
@@ -40,41 +40,35 @@ static plan make_plan(const espq_sim_binary *p) {
 
 /* ---- 32-bit lanes ---- */
 
-ESPQ_BODY void add_body(int ra, int rb, int n, const int32_t *a, const int32_t *b,
-                        int32_t *restrict y) {
+ESPQ_BODY void add_body(int ra, int rb, int n, const int32_t *a, const int32_t *b, int32_t *restrict y) {
   for (int i = 0; i < n; i += 16)
     for (int j = 0; j < 16; j++) y[i + j] = (a[i + j] >> ra) + (b[i + j] >> rb);
 }
 
-ESPQ_BODY void sub_body(int la, int lb, int n, const int32_t *a, const int32_t *b,
-                        int32_t *restrict y) {
+ESPQ_BODY void sub_body(int la, int lb, int n, const int32_t *a, const int32_t *b, int32_t *restrict y) {
   for (int i = 0; i < n; i += 16)
     for (int j = 0; j < 16; j++) y[i + j] = a[i + j] * (1 << la) - b[i + j] * (1 << lb);
 }
 
-ESPQ_BODY void mul_body(int unused_a, int unused_b, int n, const int32_t *a, const int32_t *b,
-                        int32_t *restrict y) {
+ESPQ_BODY void mul_body(int unused_a, int unused_b, int n, const int32_t *a, const int32_t *b, int32_t *restrict y) {
   (void)unused_a, (void)unused_b;
   for (int i = 0; i < n; i += 16)
     for (int j = 0; j < 16; j++) y[i + j] = a[i + j] * b[i + j];
 }
 
-ESPQ_BODY void max_body(int unused_a, int unused_b, int n, const int32_t *a, const int32_t *b,
-                        int32_t *restrict y) {
+ESPQ_BODY void max_body(int unused_a, int unused_b, int n, const int32_t *a, const int32_t *b, int32_t *restrict y) {
   (void)unused_a, (void)unused_b;
   for (int i = 0; i < n; i += 16)
     for (int j = 0; j < 16; j++) y[i + j] = a[i + j] > b[i + j] ? a[i + j] : b[i + j];
 }
 
-ESPQ_BODY void min_body(int unused_a, int unused_b, int n, const int32_t *a, const int32_t *b,
-                        int32_t *restrict y) {
+ESPQ_BODY void min_body(int unused_a, int unused_b, int n, const int32_t *a, const int32_t *b, int32_t *restrict y) {
   (void)unused_a, (void)unused_b;
   for (int i = 0; i < n; i += 16)
     for (int j = 0; j < 16; j++) y[i + j] = a[i + j] < b[i + j] ? a[i + j] : b[i + j];
 }
 
-#define COMBINE_PARAMS \
-  (int sa, int sb, int n, const int32_t *a, const int32_t *b, int32_t *restrict y)
+#define COMBINE_PARAMS (int sa, int sb, int n, const int32_t *a, const int32_t *b, int32_t *restrict y)
 ESPQ_VERSIONS(add, COMBINE_PARAMS, (sa, sb, n, a, b, y))
 ESPQ_VERSIONS(sub, COMBINE_PARAMS, (sa, sb, n, a, b, y))
 ESPQ_VERSIONS(mul, COMBINE_PARAMS, (sa, sb, n, a, b, y))
@@ -91,15 +85,12 @@ static int64_t far_difference(const plan *plan, int64_t a, int64_t b) {
   return espq_fixed_floor(difference, plan->right - (shift - near));
 }
 
-static void combine_far(const plan *plan, int n, const espq_lanes *a, const espq_lanes *b,
-                        espq_lanes *y) {
+static void combine_far(const plan *plan, int n, const espq_lanes *a, const espq_lanes *b, espq_lanes *y) {
   for (int i = 0; i < n; i++)
-    y->v[i] = (int32_t)espq_fixed_clamp(far_difference(plan, a->v[i], b->v[i]), plan->scale.lo,
-                                        plan->scale.hi);
+    y->v[i] = (int32_t)espq_fixed_clamp(far_difference(plan, a->v[i], b->v[i]), plan->scale.lo, plan->scale.hi);
 }
 
-static void combine(const plan *plan, int n, const espq_lanes *a, const espq_lanes *b,
-                    espq_lanes *y) {
+static void combine(const plan *plan, int n, const espq_lanes *a, const espq_lanes *b, espq_lanes *y) {
   espq_isa isa = plan->p->isa;
   int whole = espq_lanes_rounded(n);
   int right_a = (int)espq_fixed_clamp(plan->a_shift, 0, 31);
@@ -121,11 +112,10 @@ static void combine(const plan *plan, int n, const espq_lanes *a, const espq_lan
 
 /* ---- operands ---- */
 
-static void load(const plan *plan, const espq_lanes_scale *scale, const void *array, int64_t first,
-                 int64_t step, int n, espq_lanes *out) {
+static void load(const plan *plan, const espq_lanes_scale *scale, const void *array, int64_t first, int64_t step, int n,
+                 espq_lanes *out) {
   espq_lanes_load(plan->p->isa, plan->p->format, array, first, step, n, out);
-  if (plan->p->op == ESPQ_SIM_MAX || plan->p->op == ESPQ_SIM_MIN)
-    espq_lanes_apply(plan->p->isa, scale, n, out);
+  if (plan->p->op == ESPQ_SIM_MAX || plan->p->op == ESPQ_SIM_MIN) espq_lanes_apply(plan->p->isa, scale, n, out);
 }
 
 typedef struct operand {
@@ -134,8 +124,7 @@ typedef struct operand {
 } operand;
 
 /* out[out_first..] of a line of count elements. */
-static void run_line(const plan *plan, int64_t count, operand a, operand b, void *out,
-                     int64_t out_first) {
+static void run_line(const plan *plan, int64_t count, operand a, operand b, void *out, int64_t out_first) {
   espq_lanes x, y, z;
   for (int64_t i = 0; i < count; i += ESPQ_LANES) {
     int n = count - i < ESPQ_LANES ? (int)(count - i) : ESPQ_LANES;
@@ -146,8 +135,7 @@ static void run_line(const plan *plan, int64_t count, operand a, operand b, void
   }
 }
 
-void espq_sim_binary_run(const espq_sim_binary *p, int64_t count, const void *a, const void *b,
-                         void *out) {
+void espq_sim_binary_run(const espq_sim_binary *p, int64_t count, const void *a, const void *b, void *out) {
   plan plan = make_plan(p);
   run_line(&plan, count, (operand){a, 0, 1}, (operand){b, 0, 1}, out, 0);
 }
@@ -155,14 +143,13 @@ void espq_sim_binary_run(const espq_sim_binary *p, int64_t count, const void *a,
 /* ---- rows ---- */
 
 static void repeat(espq_lanes *lanes, int count, int times) {
-  for (int i = 1; i < times; i++)
-    memcpy(lanes->v + (size_t)i * count, lanes->v, (size_t)count * sizeof *lanes->v);
+  for (int i = 1; i < times; i++) memcpy(lanes->v + (size_t)i * count, lanes->v, (size_t)count * sizeof *lanes->v);
   for (int i = count * times; i < espq_lanes_rounded(count * times); i++) lanes->v[i] = 0;
 }
 
 /* Short rows against one vector: as many rows at once as fit. */
-static void run_short_rows(const plan *plan, int64_t rows, int count, const void *dense,
-                           const void *vector, bool vector_is_a, void *out) {
+static void run_short_rows(const plan *plan, int64_t rows, int count, const void *dense, const void *vector,
+                           bool vector_is_a, void *out) {
   const espq_lanes_scale *vector_scale = vector_is_a ? &plan->a_scale : &plan->b_scale;
   const espq_lanes_scale *dense_scale = vector_is_a ? &plan->b_scale : &plan->a_scale;
   espq_lanes x, v, z;
@@ -177,16 +164,16 @@ static void run_short_rows(const plan *plan, int64_t rows, int count, const void
   }
 }
 
-void espq_sim_binary_rows(const espq_sim_binary *p, int64_t rows, int64_t count, const void *a,
-                          bool a_row, const void *b, bool b_row, void *out) {
+void espq_sim_binary_rows(const espq_sim_binary *p, int64_t rows, int64_t count, const void *a, bool a_row,
+                          const void *b, bool b_row, void *out) {
   plan plan = make_plan(p);
   if (a_row != b_row && count > 0 && count <= ESPQ_LANES / 2) {
     run_short_rows(&plan, rows, (int)count, a_row ? a : b, a_row ? b : a, !a_row, out);
     return;
   }
   for (int64_t r = 0; r < rows; r++)
-    run_line(&plan, count, (operand){a, a_row ? r * count : 0, 1},
-             (operand){b, b_row ? r * count : 0, 1}, out, r * count);
+    run_line(&plan, count, (operand){a, a_row ? r * count : 0, 1}, (operand){b, b_row ? r * count : 0, 1}, out,
+             r * count);
 }
 
 /* ---- strides ---- */
@@ -222,9 +209,8 @@ static bool next_line(const axes *m, int64_t *at, int64_t *a, int64_t *b) {
   return false;
 }
 
-void espq_sim_binary_strided(const espq_sim_binary *p, int rank, const int64_t *dims,
-                             const int64_t *a_steps, const int64_t *b_steps, const void *a,
-                             const void *b, void *out) {
+void espq_sim_binary_strided(const espq_sim_binary *p, int rank, const int64_t *dims, const int64_t *a_steps,
+                             const int64_t *b_steps, const void *a, const void *b, void *out) {
   plan plan = make_plan(p);
   for (int i = 0; i < rank; i++)
     if (dims[i] == 0) return;

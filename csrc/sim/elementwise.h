@@ -38,20 +38,18 @@ typedef struct espq_sim_binary {
 } espq_sim_binary;
 
 /* Two arrays of count elements. */
-void espq_sim_binary_run(const espq_sim_binary *p, int64_t count, const void *a, const void *b,
-                         void *out);
+void espq_sim_binary_run(const espq_sim_binary *p, int64_t count, const void *a, const void *b, void *out);
 
 /* `rows` rows of `count` elements. An operand with a_row (b_row) false is one row, used for all: a
    vector of channels in ESPQ_NHWC16 (rows = pixels), the trailing dimensions in ESPQ_PLAIN. */
-void espq_sim_binary_rows(const espq_sim_binary *p, int64_t rows, int64_t count, const void *a,
-                          bool a_row, const void *b, bool b_row, void *out);
+void espq_sim_binary_rows(const espq_sim_binary *p, int64_t rows, int64_t count, const void *a, bool a_row,
+                          const void *b, bool b_row, void *out);
 
 /* Any broadcasting: dims[rank] of the dense output, and for each operand the elements to step along
    each dimension (0: broadcast). 0 <= rank <= ESPQ_SIM_RANK_MAX. */
 enum { ESPQ_SIM_RANK_MAX = 8 };
-void espq_sim_binary_strided(const espq_sim_binary *p, int rank, const int64_t *dims,
-                             const int64_t *a_steps, const int64_t *b_steps, const void *a,
-                             const void *b, void *out);
+void espq_sim_binary_strided(const espq_sim_binary *p, int rank, const int64_t *dims, const int64_t *a_steps,
+                             const int64_t *b_steps, const void *a, const void *b, void *out);
 
 /* ---- one operand ---- */
 
@@ -59,17 +57,16 @@ void espq_sim_binary_strided(const espq_sim_binary *p, int rank, const int64_t *
 void espq_sim_relu(espq_sim_format format, int64_t count, const void *x, void *y, espq_isa isa);
 
 /* y = x >= 0 ? x : clip(floor(x * slope * 2^slope_exponent)); LeakyRelu, PRelu with one slope. */
-void espq_sim_leaky_relu(espq_sim_format format, int64_t count, const void *x, int32_t slope,
-                         int slope_exponent, void *y, espq_isa isa);
+void espq_sim_leaky_relu(espq_sim_format format, int64_t count, const void *x, int32_t slope, int slope_exponent,
+                         void *y, espq_isa isa);
 
 /* The same with slopes[channels]: x is `pixels` rows of `channels` elements (ESPQ_NHWC16: channels as
    stored, slopes padded with anything). */
-void espq_sim_prelu(espq_sim_format format, int64_t pixels, int64_t channels, const void *x,
-                    const int32_t *slopes, int slope_exponent, void *y, espq_isa isa);
+void espq_sim_prelu(espq_sim_format format, int64_t pixels, int64_t channels, const void *x, const int32_t *slopes,
+                    int slope_exponent, void *y, espq_isa isa);
 
 /* The same in ESPQ_PLAIN: n images of `channels` planes of `plane` elements. */
-void espq_sim_prelu_planes(espq_sim_format format, int64_t n, int64_t channels, int64_t plane,
-                           const void *x, const int32_t *slopes, int slope_exponent, void *y,
-                           espq_isa isa);
+void espq_sim_prelu_planes(espq_sim_format format, int64_t n, int64_t channels, int64_t plane, const void *x,
+                           const int32_t *slopes, int slope_exponent, void *y, espq_isa isa);
 
 #endif

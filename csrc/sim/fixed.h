@@ -14,17 +14,11 @@
 #include <math.h>
 #include <stdint.h>
 
-static inline int64_t espq_fixed_clamp(int64_t v, int64_t lo, int64_t hi) {
-  return v < lo ? lo : v > hi ? hi : v;
-}
+static inline int64_t espq_fixed_clamp(int64_t v, int64_t lo, int64_t hi) { return v < lo ? lo : v > hi ? hi : v; }
 
 /* The smallest and largest signed integer of `bits` bits, 1 <= bits <= 64; bits 0 means 64. */
-static inline int64_t espq_fixed_min(int bits) {
-  return bits == 0 ? INT64_MIN : INT64_MIN >> (64 - bits);
-}
-static inline int64_t espq_fixed_max(int bits) {
-  return bits == 0 ? INT64_MAX : INT64_MAX >> (64 - bits);
-}
+static inline int64_t espq_fixed_min(int bits) { return bits == 0 ? INT64_MIN : INT64_MIN >> (64 - bits); }
+static inline int64_t espq_fixed_max(int bits) { return bits == 0 ? INT64_MAX : INT64_MAX >> (64 - bits); }
 
 /* Saturates to `bits` bits; bits 0: v itself. */
 static inline int64_t espq_fixed_clip(int64_t v, int bits) {
@@ -63,9 +57,7 @@ static inline int64_t espq_fixed_half_even(int64_t v, int64_t right) {
 }
 
 /* floor(a / b), b > 0. */
-static inline int64_t espq_fixed_divide(int64_t a, int64_t b) {
-  return a / b - (a % b < 0);
-}
+static inline int64_t espq_fixed_divide(int64_t a, int64_t b) { return a / b - (a % b < 0); }
 
 /* x / 2^exponent to the nearest integer, ties to even, saturated to bits <= 32 bits; NaN gives 0. */
 static inline int64_t espq_fixed_quantize(float x, int64_t exponent, int bits) {

@@ -20,12 +20,8 @@ static inline espq_sim_format espq_sim_format_of(int bits, espq_layout layout) {
   return layout == ESPQ_NHWC16 ? ESPQ_SIM_I8_OFFSET : ESPQ_SIM_I8;
 }
 
-static inline int espq_sim_format_bits(espq_sim_format format) {
-  return format == ESPQ_SIM_I16 ? 16 : 8;
-}
+static inline int espq_sim_format_bits(espq_sim_format format) { return format == ESPQ_SIM_I16 ? 16 : 8; }
 
-static inline size_t espq_sim_format_bytes(espq_sim_format format) {
-  return format == ESPQ_SIM_I16 ? 2 : 1;
-}
+static inline size_t espq_sim_format_bytes(espq_sim_format format) { return format == ESPQ_SIM_I16 ? 2 : 1; }
 
 #endif

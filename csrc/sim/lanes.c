@@ -41,8 +41,8 @@ static void load_dense(espq_isa isa, espq_sim_format format, const void *array, 
   else load_i16_versions[isa](array, n, v);
 }
 
-void espq_lanes_load(espq_isa isa, espq_sim_format format, const void *array, int64_t first,
-                     int64_t stride, int n, espq_lanes *out) {
+void espq_lanes_load(espq_isa isa, espq_sim_format format, const void *array, int64_t first, int64_t stride, int n,
+                     espq_lanes *out) {
   int done = 0;
   if (stride == 1) {
     done = n & ~15;
@@ -67,13 +67,10 @@ ESPQ_BODY void store_16_body(const int32_t *restrict v, int n, int offset, void 
     for (int j = 0; j < 16; j++) y[i + j] = (int16_t)(v[i + j] + offset);
 }
 
-ESPQ_VERSIONS(store_8, (const int32_t *restrict v, int n, int offset, void *array),
-              (v, n, offset, array))
-ESPQ_VERSIONS(store_16, (const int32_t *restrict v, int n, int offset, void *array),
-              (v, n, offset, array))
+ESPQ_VERSIONS(store_8, (const int32_t *restrict v, int n, int offset, void *array), (v, n, offset, array))
+ESPQ_VERSIONS(store_16, (const int32_t *restrict v, int n, int offset, void *array), (v, n, offset, array))
 
-void espq_lanes_store(espq_isa isa, espq_sim_format format, const espq_lanes *in, int n, void *array,
-                      int64_t first) {
+void espq_lanes_store(espq_isa isa, espq_sim_format format, const espq_lanes *in, int n, void *array, int64_t first) {
   size_t bytes = espq_sim_format_bytes(format);
   char *to = (char *)array + first * (int64_t)bytes;
   int offset = format == ESPQ_SIM_I8_OFFSET ? 128 : 0, dense = n & ~15;

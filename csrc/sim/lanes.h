@@ -22,12 +22,11 @@ typedef struct espq_lanes {
 static inline int espq_lanes_rounded(int n) { return (n + 15) & ~15; }
 
 /* Elements first, first + stride, ... of array; n <= ESPQ_LANES. */
-void espq_lanes_load(espq_isa isa, espq_sim_format format, const void *array, int64_t first,
-                     int64_t stride, int n, espq_lanes *out);
+void espq_lanes_load(espq_isa isa, espq_sim_format format, const void *array, int64_t first, int64_t stride, int n,
+                     espq_lanes *out);
 
 /* To the elements first.. of array; the values fit the format. */
-void espq_lanes_store(espq_isa isa, espq_sim_format format, const espq_lanes *in, int n, void *array,
-                      int64_t first);
+void espq_lanes_store(espq_isa isa, espq_sim_format format, const espq_lanes *in, int n, void *array, int64_t first);
 
 /* v = clamp(floor(v / 2^right), lo, hi) as in fixed.h, with lo and hi of at most 16 bits. */
 typedef struct espq_lanes_scale {

@@ -15,8 +15,7 @@ static const int64_t NARROW_INT8 = 1 << 23, NARROW_INT16 = 1 << 15;
 /* ---- check ---- */
 
 espq_status espq_sim_pool_check(const espq_sim_pool *p, espq_error *err) {
-  const int positive[] = {p->channels, p->ih, p->iw, p->oh, p->ow, p->kh,
-                          p->kw,       p->sh, p->sw, p->dh, p->dw};
+  const int positive[] = {p->channels, p->ih, p->iw, p->oh, p->ow, p->kh, p->kw, p->sh, p->sw, p->dh, p->dw};
   if (p->bits != 8 && p->bits != 16) return espq_fail(err, ESPQ_EBUG, "%d bits", p->bits);
   for (size_t i = 0; i < sizeof positive / sizeof *positive; i++)
     if (positive[i] < 1)
@@ -28,8 +27,7 @@ espq_status espq_sim_pool_check(const espq_sim_pool *p, espq_error *err) {
   int64_t in = espq_layout_channels(ESPQ_NHWC16, p->channels) * (p->bits / 8), out = in;
   if (!espq_mul64(in, p->ih, &in) || !espq_mul64(in, p->iw, &in) || !espq_mul64(out, p->oh, &out) ||
       !espq_mul64(out, p->ow, &out) || in > (int64_t)ESPQ_ALLOC_MAX || out > (int64_t)ESPQ_ALLOC_MAX)
-    return espq_fail(err, ESPQ_ELIMIT, "an image of %d x %d x %d is too large", p->channels, p->ih,
-                     p->iw);
+    return espq_fail(err, ESPQ_ELIMIT, "an image of %d x %d x %d is too large", p->channels, p->ih, p->iw);
   return ESPQ_OK;
 }
 
@@ -48,8 +46,8 @@ static int64_t below(int64_t at, int64_t step, int64_t n, int64_t limit) {
   return k < n ? k : n;
 }
 
-static span find_span(int64_t out, int64_t stride, int64_t kernel, int64_t dilation, int64_t before,
-                      int64_t after, int64_t size) {
+static span find_span(int64_t out, int64_t stride, int64_t kernel, int64_t dilation, int64_t before, int64_t after,
+                      int64_t size) {
   int64_t at = out * stride - before;
   int64_t skipped = below(at, dilation, kernel, 0);
   return (span){.first = at + skipped * dilation,
@@ -174,20 +172,17 @@ static void divide_block(const espq_sim_pool *p, const divisor *d, int32_t *v) {
 }
 
 /* Windows too large for 32-bit sums. */
-static void average_wide(const espq_sim_pool *p, const divisor *d, const window *w, size_t offset,
-                         int32_t *v) {
+static void average_wide(const espq_sim_pool *p, const divisor *d, const window *w, size_t offset, int32_t *v) {
   int64_t sum[BLOCK] = {0};
   for (int64_t r = 0; r < w->rows; r++)
     for (int64_t c = 0; c < w->columns; c++) {
       const char *x = w->first + offset + r * w->down + c * w->across;
-      for (int j = 0; j < BLOCK; j++)
-        sum[j] += p->bits == 8 ? ((const uint8_t *)x)[j] - 128 : ((const int16_t *)x)[j];
+      for (int j = 0; j < BLOCK; j++) sum[j] += p->bits == 8 ? ((const uint8_t *)x)[j] - 128 : ((const int16_t *)x)[j];
     }
   for (int j = 0; j < BLOCK; j++) v[j] = (int32_t)divide(d, sum[j]);
 }
 
-static void average_block(const espq_sim_pool *p, const divisor *d, const window *w, size_t offset,
-                          int32_t *v) {
+static void average_block(const espq_sim_pool *p, const divisor *d, const window *w, size_t offset, int32_t *v) {
   if (w->rows * w->columns > (p->bits == 8 ? NARROW_INT8 : NARROW_INT16)) {
     average_wide(p, d, w, offset, v);
     return;

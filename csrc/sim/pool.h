@@ -34,11 +34,24 @@ typedef struct espq_sim_pool {
 } espq_sim_pool;
 
 /* Parameters of global pooling. */
-static inline espq_sim_pool espq_sim_pool_global(espq_sim_pool_kind kind, int bits, int channels, int ih,
-                                                 int iw, int e_in, int e_out, espq_isa isa) {
-  return (espq_sim_pool){.kind = kind, .bits = bits, .channels = channels, .ih = ih, .iw = iw, .oh = 1,
-                         .ow = 1, .kh = ih, .kw = iw, .sh = 1, .sw = 1, .dh = 1, .dw = 1,
-                         .e_in = e_in, .e_out = e_out, .isa = isa};
+static inline espq_sim_pool espq_sim_pool_global(espq_sim_pool_kind kind, int bits, int channels, int ih, int iw,
+                                                 int e_in, int e_out, espq_isa isa) {
+  return (espq_sim_pool){.kind = kind,
+                         .bits = bits,
+                         .channels = channels,
+                         .ih = ih,
+                         .iw = iw,
+                         .oh = 1,
+                         .ow = 1,
+                         .kh = ih,
+                         .kw = iw,
+                         .sh = 1,
+                         .sw = 1,
+                         .dh = 1,
+                         .dw = 1,
+                         .e_in = e_in,
+                         .e_out = e_out,
+                         .isa = isa};
 }
 
 /* ESPQ_EFORMAT for sizes that make no window, ESPQ_ELIMIT beyond 2^31 - 1 elements in a window or an

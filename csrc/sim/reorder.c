@@ -31,8 +31,7 @@ static inline void interleave16(const __m128i in[8], __m128i out[8]) {
 
 static void square8(const uint8_t *in, int64_t in_row, uint8_t *out, int64_t out_row, uint8_t flip) {
   __m128i a[16], b[16], mask = _mm_set1_epi8((char)flip);
-  for (int i = 0; i < 16; i++)
-    a[i] = _mm_xor_si128(_mm_loadu_si128((const __m128i *)(in + i * in_row)), mask);
+  for (int i = 0; i < 16; i++) a[i] = _mm_xor_si128(_mm_loadu_si128((const __m128i *)(in + i * in_row)), mask);
   interleave8(a, b);
   interleave8(b, a);
   interleave8(a, b);
@@ -64,13 +63,12 @@ static void square16(const int16_t *in, int64_t in_row, int16_t *out, int64_t ou
 #endif
 
 /* out[j * out_row + i] = in[i * in_row + j] ^ flip for i < rows, j < columns */
-static void transpose8(int64_t rows, int64_t columns, const uint8_t *in, int64_t in_row, uint8_t *out,
-                       int64_t out_row, uint8_t flip) {
+static void transpose8(int64_t rows, int64_t columns, const uint8_t *in, int64_t in_row, uint8_t *out, int64_t out_row,
+                       uint8_t flip) {
   int64_t whole = columns & ~(int64_t)15;
   for (int64_t i = 0; i < rows; i += 16) {
     int64_t end = rows - i < 16 ? rows : i + 16, done = end - i == 16 ? whole : 0;
-    for (int64_t j = 0; j < done; j += 16)
-      square8(in + i * in_row + j, in_row, out + j * out_row + i, out_row, flip);
+    for (int64_t j = 0; j < done; j += 16) square8(in + i * in_row + j, in_row, out + j * out_row + i, out_row, flip);
     for (int64_t k = i; k < end; k++)
       for (int64_t j = done; j < columns; j++) out[j * out_row + k] = in[k * in_row + j] ^ flip;
   }
@@ -81,8 +79,7 @@ static void transpose16(int64_t rows, int64_t columns, const int16_t *in, int64_
   int64_t whole = columns & ~(int64_t)7;
   for (int64_t i = 0; i < rows; i += 8) {
     int64_t end = rows - i < 8 ? rows : i + 8, done = end - i == 8 ? whole : 0;
-    for (int64_t j = 0; j < done; j += 8)
-      square16(in + i * in_row + j, in_row, out + j * out_row + i, out_row);
+    for (int64_t j = 0; j < done; j += 8) square16(in + i * in_row + j, in_row, out + j * out_row + i, out_row);
     for (int64_t k = i; k < end; k++)
       for (int64_t j = done; j < columns; j++) out[j * out_row + k] = in[k * in_row + j];
   }
@@ -91,35 +88,26 @@ static void transpose16(int64_t rows, int64_t columns, const int16_t *in, int64_
 static void clear_padding(int bits, int64_t channels, int64_t stored, int64_t pixels, void *blocked) {
   size_t bytes = (size_t)bits / 8, lanes = (size_t)(stored - channels) * bytes;
   char *row = (char *)blocked + (size_t)channels * bytes;
-  for (int64_t i = 0; i < pixels && lanes; i++, row += (size_t)stored * bytes)
-    memset(row, bits == 8 ? 128 : 0, lanes);
+  for (int64_t i = 0; i < pixels && lanes; i++, row += (size_t)stored * bytes) memset(row, bits == 8 ? 128 : 0, lanes);
 }
 
-void espq_sim_to_nhwc16(int bits, int64_t n, int64_t channels, int64_t pixels, const void *plain,
-                        void *blocked) {
+void espq_sim_to_nhwc16(int bits, int64_t n, int64_t channels, int64_t pixels, const void *plain, void *blocked) {
   int64_t stored = espq_layout_channels(ESPQ_NHWC16, channels);
   for (int64_t i = 0; i < n; i++) {
     int64_t from = i * channels * pixels, to = i * stored * pixels;
     if (bits == 8)
-      transpose8(channels, pixels, (const uint8_t *)plain + from, pixels, (uint8_t *)blocked + to,
-                 stored, 0x80);
-    else
-      transpose16(channels, pixels, (const int16_t *)plain + from, pixels, (int16_t *)blocked + to,
-                  stored);
+      transpose8(channels, pixels, (const uint8_t *)plain + from, pixels, (uint8_t *)blocked + to, stored, 0x80);
+    else transpose16(channels, pixels, (const int16_t *)plain + from, pixels, (int16_t *)blocked + to, stored);
   }
   clear_padding(bits, channels, stored, n * pixels, blocked);
 }
 
-void espq_sim_to_plain(int bits, int64_t n, int64_t channels, int64_t pixels, const void *blocked,
-                       void *plain) {
+void espq_sim_to_plain(int bits, int64_t n, int64_t channels, int64_t pixels, const void *blocked, void *plain) {
   int64_t stored = espq_layout_channels(ESPQ_NHWC16, channels);
   for (int64_t i = 0; i < n; i++) {
     int64_t from = i * stored * pixels, to = i * channels * pixels;
     if (bits == 8)
-      transpose8(pixels, channels, (const uint8_t *)blocked + from, stored, (uint8_t *)plain + to,
-                 pixels, 0x80);
-    else
-      transpose16(pixels, channels, (const int16_t *)blocked + from, stored, (int16_t *)plain + to,
-                  pixels);
+      transpose8(pixels, channels, (const uint8_t *)blocked + from, stored, (uint8_t *)plain + to, pixels, 0x80);
+    else transpose16(pixels, channels, (const int16_t *)blocked + from, stored, (int16_t *)plain + to, pixels);
   }
 }

@@ -10,9 +10,7 @@
 
 #include <stdint.h>
 
-void espq_sim_to_nhwc16(int bits, int64_t n, int64_t channels, int64_t pixels, const void *plain,
-                        void *blocked);
-void espq_sim_to_plain(int bits, int64_t n, int64_t channels, int64_t pixels, const void *blocked,
-                       void *plain);
+void espq_sim_to_nhwc16(int bits, int64_t n, int64_t channels, int64_t pixels, const void *plain, void *blocked);
+void espq_sim_to_plain(int bits, int64_t n, int64_t channels, int64_t pixels, const void *blocked, void *plain);
 
 #endif

@@ -21,8 +21,8 @@ static int64_t requantize_one(const espq_requant_plan *plan, int64_t sum, int c)
   return espq_fixed_clamp(v, spec->out_min, spec->out_max);
 }
 
-static void rows_exact8(const espq_requant_plan *plan, const void *acc, int rows, int first,
-                        int channels, void *out, size_t out_stride) {
+static void rows_exact8(const espq_requant_plan *plan, const void *acc, int rows, int first, int channels, void *out,
+                        size_t out_stride) {
   const int32_t *sum = acc;
   for (int r = 0; r < rows; r++)
     for (int c = 0; c < channels; c++)
@@ -30,8 +30,8 @@ static void rows_exact8(const espq_requant_plan *plan, const void *acc, int rows
           (uint8_t)(requantize_one(plan, sum[(size_t)r * channels + c], first + c) + 128);
 }
 
-static void rows_exact16(const espq_requant_plan *plan, const void *acc, int rows, int first,
-                         int channels, void *out, size_t out_stride) {
+static void rows_exact16(const espq_requant_plan *plan, const void *acc, int rows, int first, int channels, void *out,
+                         size_t out_stride) {
   const int64_t *sum = acc;
   for (int r = 0; r < rows; r++)
     for (int c = 0; c < channels; c++)
@@ -50,8 +50,7 @@ ESPQ_BODY int32_t clamp32(int32_t v, int32_t lo, int32_t hi) {
    shift to the right only and have no channel that is 0: `general` false leaves out what they do not
    need. Before a left shift the value is cut to 16 bits: what is cut saturates anyway, and 16 bits
    shifted by at most 16 stay within 32. */
-ESPQ_BODY void finish_lanes(const espq_requant_plan *plan, int c, const bool general,
-                            int32_t *restrict v) {
+ESPQ_BODY void finish_lanes(const espq_requant_plan *plan, int c, const bool general, int32_t *restrict v) {
   const int32_t *restrict bias = plan->bias + c, *restrict right = plan->right2 + c;
   const int32_t *restrict left = plan->left2 + c, *restrict keep = plan->keep2 + c;
   int32_t mid_lo = plan->mid_lo, mid_hi = plan->mid_hi;
@@ -63,16 +62,15 @@ ESPQ_BODY void finish_lanes(const espq_requant_plan *plan, int c, const bool gen
   }
 }
 
-ESPQ_BODY void first_lanes8(const espq_requant_plan *plan, const int32_t *restrict sum,
-                            const bool general, int32_t *restrict v) {
+ESPQ_BODY void first_lanes8(const espq_requant_plan *plan, const int32_t *restrict sum, const bool general,
+                            int32_t *restrict v) {
   int32_t lo = (int32_t)plan->acc_lo, hi = (int32_t)plan->acc_hi;
   int right = plan->right1, left = general ? plan->left1 : 0;
-  for (int i = 0; i < 16; i++)
-    v[i] = (int32_t)((uint32_t)(clamp32(sum[i], lo, hi) >> right) << left);
+  for (int i = 0; i < 16; i++) v[i] = (int32_t)((uint32_t)(clamp32(sum[i], lo, hi) >> right) << left);
 }
 
-ESPQ_BODY void first_lanes16(const espq_requant_plan *plan, const int64_t *restrict sum,
-                             const bool general, int32_t *restrict v) {
+ESPQ_BODY void first_lanes16(const espq_requant_plan *plan, const int64_t *restrict sum, const bool general,
+                             int32_t *restrict v) {
   int64_t lo = plan->acc_lo, hi = plan->acc_hi;
   int right = plan->right1, left = general ? plan->left1 : 0;
   for (int i = 0; i < 16; i++) {
@@ -81,29 +79,35 @@ ESPQ_BODY void first_lanes16(const espq_requant_plan *plan, const int64_t *restr
   }
 }
 
-/* Values that fit, to offset binary. A vector type, because loops that narrow become long shuffles. */
-ESPQ_BODY void store_lanes8(const int32_t *restrict v, uint8_t *restrict y) {
+/* Values of 8 bits, to offset binary. AVX-512 narrows in one instruction if told so by vector types;
+   elsewhere those become element-wise code and a loop does better. */
+ESPQ_BODY void store_lanes8(const bool one_instruction, const int32_t *restrict v, uint8_t *restrict y) {
   typedef int32_t wide __attribute__((vector_size(64)));
   typedef int8_t narrow __attribute__((vector_size(16)));
-  wide from;
-  memcpy(&from, v, sizeof from);
-  narrow to = __builtin_convertvector(from, narrow) ^ (int8_t)-128;
-  memcpy(y, &to, sizeof to);
+  if (one_instruction) {
+    wide from;
+    memcpy(&from, v, sizeof from);
+    narrow to = __builtin_convertvector(from, narrow) ^ (int8_t)-128;
+    memcpy(y, &to, sizeof to);
+    return;
+  }
+  for (int i = 0; i < 16; i++) y[i] = (uint8_t)(v[i] + 128);
 }
 
-ESPQ_BODY void rows_lanes8(const espq_requant_plan *plan, const bool general, const int32_t *acc,
+ESPQ_BODY void rows_lanes8(const espq_isa isa, const bool general, const espq_requant_plan *plan, const int32_t *acc,
                            int rows, int first, int channels, uint8_t *out, size_t out_stride) {
   for (int b = 0; b < channels; b += 16)
     for (int r = 0; r < rows; r++) {
       int32_t v[16];
       first_lanes8(plan, acc + (size_t)r * channels + b, general, v);
       finish_lanes(plan, first + b, general, v);
-      store_lanes8(v, out + (size_t)r * out_stride + b);
+      store_lanes8(isa == ESPQ_ISA_AVX512_VNNI, v, out + (size_t)r * out_stride + b);
     }
 }
 
-ESPQ_BODY void rows_lanes16(const espq_requant_plan *plan, const bool general, const int64_t *acc,
+ESPQ_BODY void rows_lanes16(const espq_isa isa, const bool general, const espq_requant_plan *plan, const int64_t *acc,
                             int rows, int first, int channels, int16_t *out, size_t out_stride) {
+  (void)isa;
   for (int b = 0; b < channels; b += 16)
     for (int r = 0; r < rows; r++) {
       int32_t v[16];
@@ -114,18 +118,18 @@ ESPQ_BODY void rows_lanes16(const espq_requant_plan *plan, const bool general, c
     }
 }
 
-#define ROWS_PARAMS                                                                                \
-  (const espq_requant_plan *plan, const void *acc, int rows, int first, int channels, void *out, \
-   size_t out_stride)
-#define ROWS_BODY(name, rows_lanes, general)                               \
-  ESPQ_BODY void name##_body ROWS_PARAMS {                                 \
-    rows_lanes(plan, general, acc, rows, first, channels, out, out_stride); \
-  }                                                                        \
-  ESPQ_VERSIONS(name, ROWS_PARAMS, (plan, acc, rows, first, channels, out, out_stride))
-ROWS_BODY(rows8, rows_lanes8, false)
-ROWS_BODY(rows16, rows_lanes16, false)
-ROWS_BODY(rows8_general, rows_lanes8, true)
-ROWS_BODY(rows16_general, rows_lanes16, true)
+#define ROWS_PARAMS \
+  (const espq_requant_plan *plan, const void *acc, int rows, int first, int channels, void *out, size_t out_stride)
+#define ROWS(name, rows_lanes, general)                                                                               \
+  ESPQ_BODY void name##_body(const espq_isa isa, const espq_requant_plan *plan, const void *acc, int rows, int first, \
+                             int channels, void *out, size_t out_stride) {                                            \
+    rows_lanes(isa, general, plan, acc, rows, first, channels, out, out_stride);                                      \
+  }                                                                                                                   \
+  ESPQ_VERSIONS_ISA(name, ROWS_PARAMS, (plan, acc, rows, first, channels, out, out_stride))
+ROWS(rows8, rows_lanes8, false)
+ROWS(rows16, rows_lanes16, false)
+ROWS(rows8_general, rows_lanes8, true)
+ROWS(rows16_general, rows_lanes16, true)
 
 /* ---- preparing ---- */
 
@@ -157,8 +161,7 @@ static void set_first_stage(espq_requant_plan *plan, bool wide) {
   plan->acc_hi = espq_fixed_clamp(espq_fixed_max(acc_bits), -limit, limit);
 }
 
-static espq_status set_channels(espq_requant_plan *plan, const espq_sim_requant *spec, int channels,
-                                espq_error *err) {
+static espq_status set_channels(espq_requant_plan *plan, const espq_sim_requant *spec, int channels, espq_error *err) {
   size_t stored = (size_t)espq_layout_channels(ESPQ_NHWC16, channels);
   int32_t *block = espq_calloc(stored, 5 * sizeof(int32_t));
   if (!block) return espq_fail_memory(err);
@@ -188,18 +191,16 @@ static void choose_rows(espq_requant_plan *plan, int bits, int channels, bool la
 
 static espq_status check_spec(const espq_sim_requant *spec, int bits, espq_error *err) {
   if (spec->acc_bits < 0 || spec->acc_bits > 62 || spec->mid_bits < 0 || spec->mid_bits > 32)
-    return espq_fail(err, ESPQ_EBUG, "requantization to %d and %d bits", spec->acc_bits,
-                     spec->mid_bits);
+    return espq_fail(err, ESPQ_EBUG, "requantization to %d and %d bits", spec->acc_bits, spec->mid_bits);
   if (spec->out_min > 0 || spec->out_max < 0 || spec->out_min < espq_fixed_min(bits) ||
       spec->out_max > espq_fixed_max(bits))
-    return espq_fail(err, ESPQ_EUNSUPPORTED,
-                     "output range %d .. %d: it must contain 0 and fit in %d bits", spec->out_min,
-                     spec->out_max, bits);
+    return espq_fail(err, ESPQ_EUNSUPPORTED, "output range %d .. %d: it must contain 0 and fit in %d bits",
+                     spec->out_min, spec->out_max, bits);
   return ESPQ_OK;
 }
 
-espq_status espq_requant_prepare(espq_requant_plan *plan, const espq_sim_requant *spec, int bits,
-                                 int channels, int64_t acc_bound, espq_isa isa, espq_error *err) {
+espq_status espq_requant_prepare(espq_requant_plan *plan, const espq_sim_requant *spec, int bits, int channels,
+                                 int64_t acc_bound, espq_isa isa, espq_error *err) {
   espq_status status = check_spec(spec, bits, err);
   if (!status) status = set_channels(plan, spec, channels, err);
   if (status) return status;

@@ -50,8 +50,8 @@ typedef struct espq_requant_plan espq_requant_plan;
 
 /* acc: `rows` rows of `channels` accumulators of channels first.. (multiples of 16), without gaps.
    out: the first row's element of channel `first`; rows are out_stride elements apart. */
-typedef void (*espq_requant_rows)(const espq_requant_plan *plan, const void *acc, int rows, int first,
-                                  int channels, void *out, size_t out_stride);
+typedef void (*espq_requant_rows)(const espq_requant_plan *plan, const void *acc, int rows, int first, int channels,
+                                  void *out, size_t out_stride);
 
 struct espq_requant_plan {
   espq_sim_requant spec;  /* bias and shift2 point to own, padded copies below */
@@ -64,8 +64,8 @@ struct espq_requant_plan {
 
 /* Makes the plan for outputs of `bits` bits whose accumulator (int32 for 8 bits, int64 for 16) never
    exceeds acc_bound in size. Free with espq_requant_free, which allows a zeroed plan. */
-espq_status espq_requant_prepare(espq_requant_plan *plan, const espq_sim_requant *spec, int bits,
-                                 int channels, int64_t acc_bound, espq_isa isa, espq_error *err);
+espq_status espq_requant_prepare(espq_requant_plan *plan, const espq_sim_requant *spec, int bits, int channels,
+                                 int64_t acc_bound, espq_isa isa, espq_error *err);
 void espq_requant_free(espq_requant_plan *plan);
 
 #endif

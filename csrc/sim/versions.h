@@ -20,21 +20,28 @@
 #define ESPQ_UNROLL _Pragma("GCC unroll 16")
 #endif
 
+#define ESPQ_ARGUMENTS(...) __VA_ARGS__
+
 #if defined(__x86_64__)
 #define ESPQ_TARGET_AVX2 __attribute__((target("avx2")))
 #define ESPQ_TARGET_AVX512 \
   __attribute__((target("avx2,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,prefer-vector-width=512")))
-#define ESPQ_VERSIONS(name, params, args)                                    \
-  static void name##_portable params { name##_body args; }                   \
-  ESPQ_TARGET_AVX2 static void name##_avx2 params { name##_body args; }      \
-  ESPQ_TARGET_AVX512 static void name##_avx512 params { name##_body args; }  \
-  static void(*const name##_versions[ESPQ_ISA_COUNT]) params = {name##_portable, name##_avx2, \
-                                                                name##_avx512};
+#define ESPQ_VERSIONS_OF(name, params, portable, avx2, avx512)                \
+  static void name##_portable params { name##_body portable; }                \
+  ESPQ_TARGET_AVX2 static void name##_avx2 params { name##_body avx2; }       \
+  ESPQ_TARGET_AVX512 static void name##_avx512 params { name##_body avx512; } \
+  static void(*const name##_versions[ESPQ_ISA_COUNT]) params = {name##_portable, name##_avx2, name##_avx512};
 #else
-#define ESPQ_VERSIONS(name, params, args)                  \
-  static void name##_portable params { name##_body args; } \
-  static void(*const name##_versions[ESPQ_ISA_COUNT]) params = {name##_portable, name##_portable, \
-                                                                name##_portable};
+#define ESPQ_VERSIONS_OF(name, params, portable, avx2, avx512) \
+  static void name##_portable params { name##_body portable; } \
+  static void(*const name##_versions[ESPQ_ISA_COUNT]) params = {name##_portable, name##_portable, name##_portable};
 #endif
+
+#define ESPQ_VERSIONS(name, params, args) ESPQ_VERSIONS_OF(name, params, args, args, args)
+
+/* The same for a body whose first parameter is the (constant) instruction set. */
+#define ESPQ_VERSIONS_ISA(name, params, args)                                                                    \
+  ESPQ_VERSIONS_OF(name, params, (ESPQ_ISA_PORTABLE, ESPQ_ARGUMENTS args), (ESPQ_ISA_AVX2, ESPQ_ARGUMENTS args), \
+                   (ESPQ_ISA_AVX512_VNNI, ESPQ_ARGUMENTS args))
 
 #endif

@@ -30,8 +30,7 @@ static inline void *array_new(espq_sim_format format, int64_t count) {
 
 static inline void *array_random(espq_sim_format format, int64_t count) {
   void *array = array_new(format, count);
-  for (int64_t i = 0; i < count; i++)
-    array_set(format, array, i, random_value(espq_sim_format_bits(format)));
+  for (int64_t i = 0; i < count; i++) array_set(format, array, i, random_value(espq_sim_format_bits(format)));
   return array;
 }
 

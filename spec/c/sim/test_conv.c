@@ -139,10 +139,9 @@ static void print_case(const data *d, espq_isa isa, const char *what) {
   fprintf(stderr,
           "%s: %s %d bits n%d in %dx%dx%d out %dx%dx%d kernel %dx%d stride %d,%d dilation %d,%d "
           "pad %d,%d groups %d shift1 %d acc %d mid %d %s %s\n",
-          what, espq_isa_name(isa), p->bits, d->n, p->ic, p->ih, p->iw, p->oc, p->oh, p->ow, p->kh,
-          p->kw, p->sh, p->sw, p->dh, p->dw, p->pt, p->pl, p->groups, p->requant.shift1,
-          p->requant.acc_bits, p->requant.mid_bits, p->requant.bias ? "bias" : "",
-          p->requant.shift2 ? "per channel" : "");
+          what, espq_isa_name(isa), p->bits, d->n, p->ic, p->ih, p->iw, p->oc, p->oh, p->ow, p->kh, p->kw, p->sh, p->sw,
+          p->dh, p->dw, p->pt, p->pl, p->groups, p->requant.shift1, p->requant.acc_bits, p->requant.mid_bits,
+          p->requant.bias ? "bias" : "", p->requant.shift2 ? "per channel" : "");
 }
 
 static void run_isa(data *d, espq_isa isa) {
@@ -234,8 +233,20 @@ static void test_gemm(int bits) {
 }
 
 static void test_refusals(void) {
-  espq_sim_conv_params ok = {.bits = 8, .ic = 1, .ih = 1, .iw = 1, .oc = 1, .oh = 1, .ow = 1, .kh = 1,
-                             .kw = 1, .sh = 1, .sw = 1, .dh = 1, .dw = 1, .groups = 1,
+  espq_sim_conv_params ok = {.bits = 8,
+                             .ic = 1,
+                             .ih = 1,
+                             .iw = 1,
+                             .oc = 1,
+                             .oh = 1,
+                             .ow = 1,
+                             .kh = 1,
+                             .kw = 1,
+                             .sh = 1,
+                             .sw = 1,
+                             .dh = 1,
+                             .dw = 1,
+                             .groups = 1,
                              .requant = {.out_min = -128, .out_max = 127}};
   int8_t weight = 1;
   espq_sim_conv *conv;

@@ -8,8 +8,8 @@
 #include "sim/convert.h"
 #include "sim/fixed.h"
 
-static const int exponents[] = {0,    -1,  1,    -5,   -7,   -9,   3,    -15,  15,      31,
-                                -31,  126, -126, -127, 127,  128,  -128, -140, 149,     -149,
+static const int exponents[] = {0,    -1,  1,    -5,    -7,      -9,      3,          -15,        15,  31,
+                                -31,  126, -126, -127,  127,     128,     -128,       -140,       149, -149,
                                 -150, 150, 1000, -1000, INT_MAX, INT_MIN, 1000000000, -1000000000};
 enum { EXPONENTS = sizeof exponents / sizeof *exponents };
 
@@ -29,8 +29,7 @@ static void test_quantize(int count, int exponent, espq_sim_format format) {
     espq_sim_quantize(count, x, exponent, format, q, (espq_isa)isa);
     bool same = true;
     for (int i = 0; i < count; i++)
-      same &= array_get(format, q, i) ==
-              espq_fixed_quantize(x[i], exponent, espq_sim_format_bits(format));
+      same &= array_get(format, q, i) == espq_fixed_quantize(x[i], exponent, espq_sim_format_bits(format));
     CHECK(same);
   }
   free(x), free(q);
@@ -42,8 +41,7 @@ static void test_dequantize(int count, int exponent, espq_sim_format format) {
   for (int isa = 0; isa <= (int)espq_isa_detect(); isa++) {
     espq_sim_dequantize(count, format, q, exponent, x, (espq_isa)isa);
     bool same = true;
-    for (int i = 0; i < count; i++)
-      same &= x[i] == espq_fixed_dequantize(array_get(format, q, i), exponent);
+    for (int i = 0; i < count; i++) same &= x[i] == espq_fixed_dequantize(array_get(format, q, i), exponent);
     CHECK(same);
   }
   free(x), free(q);
@@ -56,8 +54,7 @@ static void test_requantize(int count, int from, int to, espq_sim_format in, esp
     bool same = true;
     for (int i = 0; i < count; i++)
       same &= array_get(out, y, i) ==
-              espq_fixed_clip(espq_fixed_floor(array_get(in, x, i), (int64_t)to - from),
-                              espq_sim_format_bits(out));
+              espq_fixed_clip(espq_fixed_floor(array_get(in, x, i), (int64_t)to - from), espq_sim_format_bits(out));
     CHECK(same);
   }
   free(x), free(y);
@@ -73,7 +70,6 @@ int main(void) {
   for (int i = 0; i < 9 * 40; i++)
     test_requantize(counts[i % 7], exponents[random_bits() % EXPONENTS], random_between(-20, 20),
                     (espq_sim_format)(i % 3), (espq_sim_format)(i / 3 % 3));
-  for (int from = -20; from <= 20; from++)
-    test_requantize(300, from, 0, ESPQ_SIM_I16, ESPQ_SIM_I8_OFFSET);
+  for (int from = -20; from <= 20; from++) test_requantize(300, from, 0, ESPQ_SIM_I16, ESPQ_SIM_I8_OFFSET);
   return check_report();
 }

@@ -60,9 +60,9 @@ static void check_equal(const espq_sim_binary *p, int64_t count, const void *exp
   if (CHECK(memcmp(expected, got, (size_t)count * espq_sim_format_bytes(p->format)) == 0)) return;
   int64_t i = 0;
   while (array_get(p->format, expected, i) == array_get(p->format, got, i)) i++;
-  fprintf(stderr, "%s op %d format %d ea %d eb %d eo %d %s: element %lld is %d, not %d\n", what, p->op,
-          p->format, p->ea, p->eb, p->eo, espq_isa_name(p->isa), (long long)i,
-          array_get(p->format, got, i), array_get(p->format, expected, i));
+  fprintf(stderr, "%s op %d format %d ea %d eb %d eo %d %s: element %lld is %d, not %d\n", what, p->op, p->format,
+          p->ea, p->eb, p->eo, espq_isa_name(p->isa), (long long)i, array_get(p->format, got, i),
+          array_get(p->format, expected, i));
 }
 
 static void test_same(int count, int spread) {
@@ -70,8 +70,7 @@ static void test_same(int count, int spread) {
   void *a = array_random(p.format, count), *b = array_random(p.format, count);
   void *expected = array_new(p.format, count), *got = array_new(p.format, count);
   for (int i = 0; i < count; i++)
-    array_set(p.format, expected, i,
-              (int)naive(array_get(p.format, a, i), array_get(p.format, b, i), &p));
+    array_set(p.format, expected, i, (int)naive(array_get(p.format, a, i), array_get(p.format, b, i), &p));
   for (int isa = 0; isa <= (int)espq_isa_detect(); isa++) {
     p.isa = (espq_isa)isa;
     espq_sim_binary_run(&p, count, a, b, got);
@@ -89,9 +88,9 @@ static void test_rows(int rows, int count, bool a_row, bool b_row) {
   void *b = array_random(p.format, b_row ? total : count);
   void *expected = array_new(p.format, total), *got = array_new(p.format, total);
   for (int i = 0; i < total; i++)
-    array_set(p.format, expected, i,
-              (int)naive(array_get(p.format, a, a_row ? i : i % count),
-                         array_get(p.format, b, b_row ? i : i % count), &p));
+    array_set(
+        p.format, expected, i,
+        (int)naive(array_get(p.format, a, a_row ? i : i % count), array_get(p.format, b, b_row ? i : i % count), &p));
   for (int isa = 0; isa <= (int)espq_isa_detect(); isa++) {
     p.isa = (espq_isa)isa;
     espq_sim_binary_rows(&p, rows, count, a, a_row, b, b_row, got);
@@ -141,8 +140,7 @@ static void test_strided(int rank) {
 
 /* Exponents that no sane table holds: the result is still the mathematical one. */
 static int one(espq_sim_op op, int a, int ea, int b, int eb, int eo) {
-  espq_sim_binary p = {.op = op, .format = ESPQ_SIM_I8, .ea = ea, .eb = eb, .eo = eo,
-                       .isa = espq_isa_detect()};
+  espq_sim_binary p = {.op = op, .format = ESPQ_SIM_I8, .ea = ea, .eb = eb, .eo = eo, .isa = espq_isa_detect()};
   int8_t x = (int8_t)a, y = (int8_t)b, out = 99;
   espq_sim_binary_run(&p, 1, &x, &y, &out);
   return out;
@@ -179,12 +177,10 @@ static void test_prelu(int pixels, int channels, int slope_limit) {
     bool rows = true, planes = true, single = true;
     espq_sim_prelu(format, pixels, channels, x, slopes, exponent, y, (espq_isa)isa);
     for (int i = 0; i < total; i++)
-      rows &= array_get(format, y, i) ==
-              naive_leaky(array_get(format, x, i), slopes[i % channels], exponent, bits);
+      rows &= array_get(format, y, i) == naive_leaky(array_get(format, x, i), slopes[i % channels], exponent, bits);
     espq_sim_prelu_planes(format, 1, channels, pixels, x, slopes, exponent, y, (espq_isa)isa);
     for (int i = 0; i < total; i++)
-      planes &= array_get(format, y, i) ==
-                naive_leaky(array_get(format, x, i), slopes[i / pixels], exponent, bits);
+      planes &= array_get(format, y, i) == naive_leaky(array_get(format, x, i), slopes[i / pixels], exponent, bits);
     espq_sim_leaky_relu(format, total, x, slopes[0], exponent, y, (espq_isa)isa);
     for (int i = 0; i < total; i++)
       single &= array_get(format, y, i) == naive_leaky(array_get(format, x, i), slopes[0], exponent, bits);

@@ -8,9 +8,7 @@
 
 typedef __int128 wide;
 
-static int64_t saturated(wide v) {
-  return v < INT64_MIN ? INT64_MIN : v > INT64_MAX ? INT64_MAX : (int64_t)v;
-}
+static int64_t saturated(wide v) { return v < INT64_MIN ? INT64_MIN : v > INT64_MAX ? INT64_MAX : (int64_t)v; }
 
 static wide floor_div(wide a, wide b) { return a / b - (a % b < 0); }
 
@@ -32,9 +30,25 @@ static void check_left(int64_t v, int left) {
 }
 
 static void test_shifts(void) {
-  static const int64_t edges[] = {0,  1,  -1, 2,  -2, 3,  -3, 7, -7, 127, -128, INT32_MAX, INT32_MIN,
-                                  INT64_MAX, INT64_MIN, INT64_MAX - 1, INT64_MIN + 1,
-                                  (int64_t)1 << 62, -((int64_t)1 << 62)};
+  static const int64_t edges[] = {0,
+                                  1,
+                                  -1,
+                                  2,
+                                  -2,
+                                  3,
+                                  -3,
+                                  7,
+                                  -7,
+                                  127,
+                                  -128,
+                                  INT32_MAX,
+                                  INT32_MIN,
+                                  INT64_MAX,
+                                  INT64_MIN,
+                                  INT64_MAX - 1,
+                                  INT64_MIN + 1,
+                                  (int64_t)1 << 62,
+                                  -((int64_t)1 << 62)};
   for (size_t i = 0; i < sizeof edges / sizeof *edges; i++)
     for (int s = 0; s <= 63; s++) check_right(edges[i], s), check_left(edges[i], s);
   for (int i = 0; i < 2000; i++) {

@@ -39,10 +39,11 @@ static int naive_window(const espq_sim_pool *p, int stored, const void *image, i
 }
 
 static void print_case(const espq_sim_pool *p) {
-  fprintf(stderr, "%s %d bits %dx%dx%d -> %dx%d kernel %dx%d stride %d,%d dilation %d,%d pads %d,%d,%d,%d "
-          "include %d exponents %d %d %s\n", p->kind ? "average" : "max", p->bits, p->channels, p->ih,
-          p->iw, p->oh, p->ow, p->kh, p->kw, p->sh, p->sw, p->dh, p->dw, p->pt, p->pl, p->pb, p->pr,
-          p->count_include_pad, p->e_in, p->e_out, espq_isa_name(p->isa));
+  fprintf(stderr,
+          "%s %d bits %dx%dx%d -> %dx%d kernel %dx%d stride %d,%d dilation %d,%d pads %d,%d,%d,%d "
+          "include %d exponents %d %d %s\n",
+          p->kind ? "average" : "max", p->bits, p->channels, p->ih, p->iw, p->oh, p->ow, p->kh, p->kw, p->sh, p->sw,
+          p->dh, p->dw, p->pt, p->pl, p->pb, p->pr, p->count_include_pad, p->e_in, p->e_out, espq_isa_name(p->isa));
 }
 
 static void test_case(espq_sim_pool p, int n) {
@@ -57,8 +58,7 @@ static void test_case(espq_sim_pool p, int n) {
     int64_t pixel = i / stored, image = pixel / (p.oh * p.ow);
     const char *from = (const char *)in + image * in_image * p.bits / 8;
     array_set(format, expected, i,
-              naive_window(&p, stored, from, (int)(i % stored), (int)(pixel / p.ow % p.oh),
-                           (int)(pixel % p.ow)));
+              naive_window(&p, stored, from, (int)(i % stored), (int)(pixel / p.ow % p.oh), (int)(pixel % p.ow)));
   }
   CHECK(espq_sim_pool_check(&p, NULL) == ESPQ_OK);
   for (int isa = 0; isa <= (int)espq_isa_detect(); isa++) {
@@ -74,15 +74,23 @@ static void test_random(void) {
   espq_sim_pool p = {.kind = (espq_sim_pool_kind)(random_bits() % 2),
                      .bits = random_bits() % 2 ? 8 : 16,
                      .channels = channels[random_bits() % 8],
-                     .ih = random_between(1, 9), .iw = random_between(1, 9),
-                     .oh = random_between(1, 5), .ow = random_between(1, 5),
-                     .kh = random_between(1, 4), .kw = random_between(1, 4),
-                     .sh = random_between(1, 3), .sw = random_between(1, 3),
-                     .dh = random_between(1, 2), .dw = random_between(1, 2),
-                     .pt = random_between(0, 3), .pl = random_between(0, 3),
-                     .pb = random_between(0, 3), .pr = random_between(0, 3),
+                     .ih = random_between(1, 9),
+                     .iw = random_between(1, 9),
+                     .oh = random_between(1, 5),
+                     .ow = random_between(1, 5),
+                     .kh = random_between(1, 4),
+                     .kw = random_between(1, 4),
+                     .sh = random_between(1, 3),
+                     .sw = random_between(1, 3),
+                     .dh = random_between(1, 2),
+                     .dw = random_between(1, 2),
+                     .pt = random_between(0, 3),
+                     .pl = random_between(0, 3),
+                     .pb = random_between(0, 3),
+                     .pr = random_between(0, 3),
                      .count_include_pad = random_bits() % 2,
-                     .e_in = random_between(-9, 3), .e_out = random_between(-9, 3)};
+                     .e_in = random_between(-9, 3),
+                     .e_out = random_between(-9, 3)};
   test_case(p, random_between(1, 3));
 }
 
