@@ -1,0 +1,29 @@
+--- THE ordered list of passes. A pass that is not named here does not exist.
+local ORDER = {
+  "eliminate_identity",
+  "eliminate_nop_dropout",
+  "fuse_bn_into_conv",
+  "fuse_add_bias_into_conv",
+  "fuse_pad_into_conv",
+  "fuse_matmul_add_bias_into_gemm",
+  "fuse_transpose_into_gemm",
+  "eliminate_nop_flatten",
+  "eliminate_nop_pad",
+  "eliminate_nop_transpose",
+  "eliminate_deadend",
+  "eliminate_unused_initializer",
+  "eliminate_duplicate_initializer",
+  "name_fused_gemms",
+  "fuse_bn_into_gemm",
+}
+
+local M = { order = ORDER }
+local known = {}
+for _, name in ipairs(ORDER) do known[name] = true end
+
+--- The pass of that name, or nil.
+function M.get(name)
+  return known[name] and require("espquant.passes." .. name) or nil
+end
+
+return M
