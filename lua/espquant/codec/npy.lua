@@ -63,9 +63,6 @@ local function read_shape(cursor)
       cursor:expect(",", "a comma between dimensions")
     end
     shape[#shape + 1] = read_dimension(cursor)
-    if #shape > record.MAX_RANK then
-      fault.raise("limit", "npy: rank above %d", record.MAX_RANK)
-    end
     comma = cursor:take(",") ~= nil
   end
   if #shape == 1 and not comma then
