@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/layout.h"
 #include "sim/fixed.h"
+#include "sim/lanes.h"
 #include "sim/versions.h"
 
 enum { BLOCK = 16 };
@@ -74,61 +75,64 @@ static window find_window(const espq_sim_pool *p, const char *image, size_t pixe
   return w;
 }
 
-/* ---- max ---- */
+/* ---- rows: the channels of one pixel, a multiple of 16 ----
+ *
+ * Results stay in memory from pixel to pixel; as the channels are independent, that costs no waiting. */
+
+ESPQ_BODY void max_block8(const uint8_t *restrict x, uint8_t *restrict y) {
+  for (int j = 0; j < BLOCK; j++) y[j] = x[j] > y[j] ? x[j] : y[j];
+}
+
+ESPQ_BODY void max_block16(const int16_t *restrict x, int16_t *restrict y) {
+  for (int j = 0; j < BLOCK; j++) y[j] = x[j] > y[j] ? x[j] : y[j];
+}
+
+ESPQ_BODY void add_block8(const uint8_t *restrict x, int32_t *restrict sum) {
+  for (int j = 0; j < BLOCK; j++) sum[j] += x[j];
+}
+
+ESPQ_BODY void add_block16(const int16_t *restrict x, int32_t *restrict sum) {
+  for (int j = 0; j < BLOCK; j++) sum[j] += x[j];
+}
 
 /* Offset binary keeps the order, so int8 is compared as stored. */
-ESPQ_BODY void max8_body(const window *w, int channels, void *out) {
-  uint8_t *restrict y = out;
-  memcpy(y, w->first, (size_t)channels);
-  for (int64_t r = 0; r < w->rows; r++)
-    for (int64_t c = 0; c < w->columns; c++) {
-      const uint8_t *restrict x = (const uint8_t *)w->first + r * w->down + c * w->across;
-      for (int i = 0; i < channels; i += BLOCK)
-        for (int j = 0; j < BLOCK; j++) y[i + j] = x[i + j] > y[i + j] ? x[i + j] : y[i + j];
-    }
+ESPQ_BODY void max_row8_body(int n, const void *row, void *out) {
+  const uint8_t *x = row;
+  uint8_t *y = out;
+  for (int i = 0; i < n; i += BLOCK) max_block8(x + i, y + i);
 }
 
-ESPQ_BODY void max16_body(const window *w, int channels, void *out) {
-  int16_t *restrict y = out;
-  memcpy(y, w->first, (size_t)channels * 2);
-  for (int64_t r = 0; r < w->rows; r++)
-    for (int64_t c = 0; c < w->columns; c++) {
-      const int16_t *restrict x = (const int16_t *)(w->first + r * w->down + c * w->across);
-      for (int i = 0; i < channels; i += BLOCK)
-        for (int j = 0; j < BLOCK; j++) y[i + j] = x[i + j] > y[i + j] ? x[i + j] : y[i + j];
-    }
+ESPQ_BODY void max_row16_body(int n, const void *row, void *out) {
+  const int16_t *x = row;
+  int16_t *y = out;
+  for (int i = 0; i < n; i += BLOCK) max_block16(x + i, y + i);
 }
 
-ESPQ_VERSIONS(max8, (const window *w, int channels, void *out), (w, channels, out))
-ESPQ_VERSIONS(max16, (const window *w, int channels, void *out), (w, channels, out))
-
-/* ---- sums of 16 channels ---- */
-
-ESPQ_BODY void sum8_body(const window *w, size_t offset, int32_t *restrict sum) {
-  int32_t total[BLOCK];
-  for (int j = 0; j < BLOCK; j++) total[j] = (int32_t)(-128 * w->rows * w->columns);
-  for (int64_t r = 0; r < w->rows; r++) {
-    const uint8_t *restrict x = (const uint8_t *)w->first + offset + r * w->down;
-    for (int64_t c = 0; c < w->columns; c++, x += w->across)
-      for (int j = 0; j < BLOCK; j++) total[j] += x[j];
-  }
-  for (int j = 0; j < BLOCK; j++) sum[j] = total[j];
+ESPQ_BODY void add_row8_body(int n, const void *row, void *sums) {
+  const uint8_t *x = row;
+  int32_t *sum = sums;
+  for (int i = 0; i < n; i += BLOCK) add_block8(x + i, sum + i);
 }
 
-ESPQ_BODY void sum16_body(const window *w, size_t offset, int32_t *restrict sum) {
-  int32_t total[BLOCK] = {0};
+ESPQ_BODY void add_row16_body(int n, const void *row, void *sums) {
+  const int16_t *x = row;
+  int32_t *sum = sums;
+  for (int i = 0; i < n; i += BLOCK) add_block16(x + i, sum + i);
+}
+
+ESPQ_VERSIONS(max_row8, (int n, const void *row, void *out), (n, row, out))
+ESPQ_VERSIONS(max_row16, (int n, const void *row, void *out), (n, row, out))
+ESPQ_VERSIONS(add_row8, (int n, const void *row, void *out), (n, row, out))
+ESPQ_VERSIONS(add_row16, (int n, const void *row, void *out), (n, row, out))
+
+typedef void (*row_function)(int n, const void *row, void *out);
+
+static void each_row(const window *w, size_t offset, row_function f, int n, void *out) {
   for (int64_t r = 0; r < w->rows; r++) {
     const char *row = w->first + offset + r * w->down;
-    for (int64_t c = 0; c < w->columns; c++, row += w->across) {
-      const int16_t *restrict x = (const int16_t *)row;
-      for (int j = 0; j < BLOCK; j++) total[j] += x[j];
-    }
+    for (int64_t c = 0; c < w->columns; c++) f(n, row + c * w->across, out);
   }
-  for (int j = 0; j < BLOCK; j++) sum[j] = total[j];
 }
-
-ESPQ_VERSIONS(sum8, (const window *w, size_t offset, int32_t *restrict sum), (w, offset, sum))
-ESPQ_VERSIONS(sum16, (const window *w, size_t offset, int32_t *restrict sum), (w, offset, sum))
 
 /* ---- averages ---- */
 
@@ -149,46 +153,45 @@ static int64_t divide(const divisor *d, int64_t sum) {
 
 /* The same for 32-bit sums and right >= 0. A correctly rounded quotient of integers below 2^52 never
    crosses an integer, so the floor of the double is exact. */
-ESPQ_BODY void divide_lanes_body(int right, double count, int32_t lo, int32_t hi, int32_t *restrict v) {
-  for (int j = 0; j < BLOCK; j++) {
-    double quotient = (double)(v[j] >> right) / count;
-    int32_t q = (int32_t)quotient;
-    q -= (double)q > quotient;
-    q = q < lo ? lo : q;
-    v[j] = q > hi ? hi : q;
-  }
+ESPQ_BODY void divide_lanes_body(int n, int right, double count, int32_t lo, int32_t hi, int32_t *restrict v) {
+  for (int i = 0; i < n; i += BLOCK)
+    for (int j = 0; j < BLOCK; j++) {
+      double quotient = (double)(v[i + j] >> right) / count;
+      int32_t q = (int32_t)quotient;
+      q -= (double)q > quotient;
+      q = q < lo ? lo : q;
+      v[i + j] = q > hi ? hi : q;
+    }
 }
 
-ESPQ_VERSIONS(divide_lanes, (int right, double count, int32_t lo, int32_t hi, int32_t *restrict v),
-              (right, count, lo, hi, v))
+ESPQ_VERSIONS(divide_lanes, (int n, int right, double count, int32_t lo, int32_t hi, int32_t *restrict v),
+              (n, right, count, lo, hi, v))
 
-static void divide_block(const espq_sim_pool *p, const divisor *d, int32_t *v) {
+static void average_narrow(const espq_sim_pool *p, const divisor *d, const window *w, size_t offset, int n,
+                           espq_lanes *v) {
+  int32_t start = p->bits == 8 ? (int32_t)(-128 * w->rows * w->columns) : 0;
+  for (int j = 0; j < n; j++) v->v[j] = start;
+  each_row(w, offset, (p->bits == 8 ? add_row8_versions : add_row16_versions)[p->isa], n, v->v);
   if (d->right >= 0) {
     int right = d->right < 31 ? (int)d->right : 31;
-    divide_lanes_versions[p->isa](right, (double)d->count, (int32_t)d->lo, (int32_t)d->hi, v);
+    divide_lanes_versions[p->isa](n, right, (double)d->count, (int32_t)d->lo, (int32_t)d->hi, v->v);
     return;
   }
-  for (int j = 0; j < BLOCK; j++) v[j] = (int32_t)divide(d, v[j]);
+  for (int j = 0; j < n; j++) v->v[j] = (int32_t)divide(d, v->v[j]);
 }
 
 /* Windows too large for 32-bit sums. */
-static void average_wide(const espq_sim_pool *p, const divisor *d, const window *w, size_t offset, int32_t *v) {
-  int64_t sum[BLOCK] = {0};
+static void average_wide(const espq_sim_pool *p, const divisor *d, const window *w, size_t offset, int n,
+                         espq_lanes *v) {
+  int64_t sum[ESPQ_LANES] = {0};
+  espq_lanes x;
   for (int64_t r = 0; r < w->rows; r++)
     for (int64_t c = 0; c < w->columns; c++) {
-      const char *x = w->first + offset + r * w->down + c * w->across;
-      for (int j = 0; j < BLOCK; j++) sum[j] += p->bits == 8 ? ((const uint8_t *)x)[j] - 128 : ((const int16_t *)x)[j];
+      espq_sim_format format = espq_sim_format_of(p->bits, ESPQ_NHWC16);
+      espq_lanes_load(p->isa, format, w->first + offset + r * w->down + c * w->across, 0, 1, n, &x);
+      for (int j = 0; j < n; j++) sum[j] += x.v[j];
     }
-  for (int j = 0; j < BLOCK; j++) v[j] = (int32_t)divide(d, sum[j]);
-}
-
-static void average_block(const espq_sim_pool *p, const divisor *d, const window *w, size_t offset, int32_t *v) {
-  if (w->rows * w->columns > (p->bits == 8 ? NARROW_INT8 : NARROW_INT16)) {
-    average_wide(p, d, w, offset, v);
-    return;
-  }
-  (p->bits == 8 ? sum8_versions : sum16_versions)[p->isa](w, offset, v);
-  divide_block(p, d, v);
+  for (int j = 0; j < n; j++) v->v[j] = (int32_t)divide(d, sum[j]);
 }
 
 static void average_pixel(const espq_sim_pool *p, const window *w, int channels, void *out) {
@@ -196,14 +199,18 @@ static void average_pixel(const espq_sim_pool *p, const window *w, int channels,
                .right = (int64_t)p->e_out - p->e_in,
                .lo = espq_fixed_min(p->bits),
                .hi = espq_fixed_max(p->bits)};
-  int32_t v[BLOCK];
-  for (int c = 0; c < channels; c += BLOCK) {
-    average_block(p, &d, w, (size_t)c * (size_t)(p->bits / 8), v);
-    for (int j = 0; j < BLOCK; j++) {
-      if (p->bits == 8) ((uint8_t *)out)[c + j] = (uint8_t)(v[j] + 128);
-      else ((int16_t *)out)[c + j] = (int16_t)v[j];
-    }
+  bool narrow = w->rows * w->columns <= (p->bits == 8 ? NARROW_INT8 : NARROW_INT16);
+  espq_lanes v;
+  for (int c = 0; c < channels; c += ESPQ_LANES) {
+    int n = channels - c < ESPQ_LANES ? channels - c : ESPQ_LANES;
+    (narrow ? average_narrow : average_wide)(p, &d, w, (size_t)c * (size_t)(p->bits / 8), n, &v);
+    espq_lanes_store(p->isa, espq_sim_format_of(p->bits, ESPQ_NHWC16), &v, n, out, c);
   }
+}
+
+static void max_pixel(const espq_sim_pool *p, const window *w, int channels, void *out) {
+  memcpy(out, w->first, (size_t)channels * (size_t)(p->bits / 8));
+  each_row(w, 0, (p->bits == 8 ? max_row8_versions : max_row16_versions)[p->isa], channels, out);
 }
 
 /* ---- running ---- */
@@ -211,7 +218,7 @@ static void average_pixel(const espq_sim_pool *p, const window *w, int channels,
 static void pool_pixel(const espq_sim_pool *p, const window *w, int channels, void *out) {
   if (!w->first) memset(out, p->bits == 8 ? 128 : 0, (size_t)channels * (size_t)(p->bits / 8));
   else if (p->kind == ESPQ_SIM_POOL_AVERAGE) average_pixel(p, w, channels, out);
-  else (p->bits == 8 ? max8_versions : max16_versions)[p->isa](w, channels, out);
+  else max_pixel(p, w, channels, out);
 }
 
 void espq_sim_pool_run(const espq_sim_pool *p, int64_t n, const void *in, void *out) {
