@@ -38,8 +38,7 @@ espq_status espq_file_size(int fd, const char *path, uint64_t *size, espq_error 
   return ESPQ_OK;
 }
 
-espq_status espq_file_read_at(int fd, const char *path, uint64_t offset, void *bytes, size_t size,
-                              espq_error *err) {
+espq_status espq_file_read_at(int fd, const char *path, uint64_t offset, void *bytes, size_t size, espq_error *err) {
   size_t done = 0;
   while (done < size) {
     ssize_t n = pread(fd, (char *)bytes + done, size - done, (off_t)(offset + done));

@@ -26,8 +26,7 @@ espq_status espq_file_read(const char *path, size_t limit, unsigned char **bytes
 espq_status espq_file_size(int fd, const char *path, uint64_t *size, espq_error *err);
 
 /* Exactly `size` bytes from `offset`; ESPQ_EIO when the file ends before. */
-espq_status espq_file_read_at(int fd, const char *path, uint64_t offset, void *bytes, size_t size,
-                              espq_error *err);
+espq_status espq_file_read_at(int fd, const char *path, uint64_t offset, void *bytes, size_t size, espq_error *err);
 
 /* Makes or replaces the file. On failure nothing is left behind and an old file is untouched. */
 espq_status espq_file_write(const char *path, const void *bytes, size_t size, espq_error *err);

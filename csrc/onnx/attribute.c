@@ -12,9 +12,7 @@ static espq_string string_of(ProtobufCBinaryData bytes) {
   return bytes.len ? (espq_string){(const char *)bytes.data, bytes.len} : (espq_string){"", 0};
 }
 
-static ProtobufCBinaryData bytes_of(espq_string s) {
-  return (ProtobufCBinaryData){s.size, (uint8_t *)s.text};
-}
+static ProtobufCBinaryData bytes_of(espq_string s) { return (ProtobufCBinaryData){s.size, (uint8_t *)s.text}; }
 
 /* --- decode --- */
 
@@ -30,8 +28,8 @@ static espq_status set_strings(const Onnx__AttributeProto *p, espq_attr *a, espq
   return status;
 }
 
-static espq_status set_tensor(const Onnx__AttributeProto *p, espq_attr *a, espq_onnx_source *source,
-                              espq_graph *graph, espq_id node, espq_error *err) {
+static espq_status set_tensor(const Onnx__AttributeProto *p, espq_attr *a, espq_onnx_source *source, espq_graph *graph,
+                              espq_id node, espq_error *err) {
   a->kind = ESPQ_ATTR_TENSOR;
   if (!p->t) return espq_fail(err, ESPQ_EFORMAT, "is a tensor, but has none");
   espq_status status = espq_onnx_tensor_decode(p->t, source, &a->tensor, err);

@@ -24,8 +24,7 @@ static bool parse_number(const char *text, uint64_t *out) {
   return value <= INT64_MAX;
 }
 
-espq_status espq_onnx_external_set(espq_onnx_external *external, const char *key, const char *value,
-                                   espq_error *err) {
+espq_status espq_onnx_external_set(espq_onnx_external *external, const char *key, const char *value, espq_error *err) {
   bool ok = true;
   if (strcmp(key, "location") == 0) external->location = value;
   else if (strcmp(key, "offset") == 0) ok = parse_number(value, &external->offset);
@@ -38,8 +37,10 @@ static espq_status fail_open(espq_error *err, int dir, const char *part, const c
   struct stat st;
   char reason[128];
   if (fstatat(dir, part, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode))
-    return espq_fail(err, ESPQ_EFORMAT, "external data '%.200s': '%.100s' is a symbolic link; the data must lie in the "
-                     "model's own folder", location, part);
+    return espq_fail(err, ESPQ_EFORMAT,
+                     "external data '%.200s': '%.100s' is a symbolic link; the data must lie in the "
+                     "model's own folder",
+                     location, part);
   if (strerror_r(number, reason, sizeof reason)) reason[0] = 0;
   return espq_fail(err, ESPQ_EIO, "external data '%.200s': cannot open '%.100s': %s", location, part, reason);
 }
@@ -87,8 +88,8 @@ static espq_status open_inside(const char *dir, const char *location, int *fd, e
   if (folder < 0) {
     char reason[128];
     if (strerror_r(errno, reason, sizeof reason)) reason[0] = 0;
-    return espq_fail(err, ESPQ_EIO, "external data '%.200s': cannot open the model's folder '%.200s': %s", location, dir,
-                     reason);
+    return espq_fail(err, ESPQ_EIO, "external data '%.200s': cannot open the model's folder '%.200s': %s", location,
+                     dir, reason);
   }
   return walk(folder, location, fd, err);
 }
@@ -102,14 +103,18 @@ static espq_status check_file(int fd, const espq_onnx_external *x, uint64_t need
     return status;
   }
   if (fstat(fd, &st) == 0 && st.st_nlink > 1)
-    return espq_fail(err, ESPQ_EFORMAT, "external data '%.200s': the file has %lu names (hard links), expected 1: copy it",
-                     x->location, (unsigned long)st.st_nlink);
+    return espq_fail(err, ESPQ_EFORMAT,
+                     "external data '%.200s': the file has %lu names (hard links), expected 1: copy it", x->location,
+                     (unsigned long)st.st_nlink);
   if (x->has_length && x->length != need)
-    return espq_fail(err, ESPQ_EFORMAT, "external data '%.200s': the tensor needs %" PRIu64 " bytes, length is %" PRIu64,
-                     x->location, need, x->length);
+    return espq_fail(err, ESPQ_EFORMAT,
+                     "external data '%.200s': the tensor needs %" PRIu64 " bytes, length is %" PRIu64, x->location,
+                     need, x->length);
   if (x->offset > size || need > size - x->offset)
-    return espq_fail(err, ESPQ_EFORMAT, "external data '%.200s': the tensor needs %" PRIu64 " bytes from byte %" PRIu64
-                     ", the file has %" PRIu64, x->location, need, x->offset, size);
+    return espq_fail(err, ESPQ_EFORMAT,
+                     "external data '%.200s': the tensor needs %" PRIu64 " bytes from byte %" PRIu64
+                     ", the file has %" PRIu64,
+                     x->location, need, x->offset, size);
   return ESPQ_OK;
 }
 

@@ -1,7 +1,7 @@
 /* external.h - tensor data that lies in a file beside the model.
  *
- * A location is a relative path that stays inside the model's folder: no "..", no absolute path, no symbolic link on the
- * way, a regular file with one name only (a hard link could be any file of the user). The checks are made on the
+ * A location is a relative path that stays inside the model's folder: no "..", no absolute path, no symbolic link on
+ * the way, a regular file with one name only (a hard link could be any file of the user). The checks are made on the
  * open file, so that swapping it afterwards changes nothing. Offset and length are held against the file's size
  * before memory is asked for.
  */
@@ -18,8 +18,7 @@ typedef struct espq_onnx_external {
 } espq_onnx_external;
 
 /* Takes one key and value of TensorProto.external_data; unknown keys are ignored. ESPQ_EFORMAT: not a number. */
-espq_status espq_onnx_external_set(espq_onnx_external *external, const char *key, const char *value,
-                                   espq_error *err);
+espq_status espq_onnx_external_set(espq_onnx_external *external, const char *key, const char *value, espq_error *err);
 
 /* Makes the tensor from the file's bytes. dir: the model's folder. */
 espq_status espq_onnx_external_load(const espq_onnx_external *external, const char *dir, espq_dtype dtype, int rank,

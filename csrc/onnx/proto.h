@@ -26,9 +26,7 @@ espq_status espq_onnx_unpack(const ProtobufCMessageDescriptor *type, const void 
                              ProtobufCMessage **out, espq_error *err);
 
 /* The text of an optional string: "" when it is absent. */
-static inline const char *espq_onnx_text(const char *text) {
-  return text ? text : "";
-}
+static inline const char *espq_onnx_text(const char *text) { return text ? text : ""; }
 
 /* Name of a TensorProto.DataType code for messages, also of those we do not read. */
 const char *espq_onnx_dtype_name(int32_t code);

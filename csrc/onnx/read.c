@@ -139,16 +139,17 @@ static espq_status set_type(reader *r, espq_id id, const Onnx__TypeProto *t) {
 static espq_status check_port_type(reader *r, const char *what, const Onnx__ValueInfoProto *p) {
   const Onnx__TypeProto *t = p->type;
   if (!t || !t->tensor_type)
-    return espq_fail(r->err, t ? ESPQ_EUNSUPPORTED : ESPQ_EFORMAT, "%s '%.200s' is %s: only tensors are supported", what,
-                     p->name, t ? type_kind(t) : "of no type");
+    return espq_fail(r->err, t ? ESPQ_EUNSUPPORTED : ESPQ_EFORMAT, "%s '%.200s' is %s: only tensors are supported",
+                     what, p->name, t ? type_kind(t) : "of no type");
   int32_t type = t->tensor_type->elem_type;
   if (type && espq_dtype_from_onnx(type) == ESPQ_DTYPE_NONE)
-    return espq_fail(r->err, ESPQ_EUNSUPPORTED, "%s '%.200s' has elements of type %s (%" PRId32 "), which is not supported",
-                     what, p->name, espq_onnx_dtype_name(type), type);
+    return espq_fail(r->err, ESPQ_EUNSUPPORTED,
+                     "%s '%.200s' has elements of type %s (%" PRId32 "), which is not supported", what, p->name,
+                     espq_onnx_dtype_name(type), type);
   const Onnx__TensorShapeProto *shape = t->tensor_type->shape;
   if (shape && shape->n_dim > ESPQ_MAX_RANK)
-    return espq_fail(r->err, ESPQ_ELIMIT, "%s '%.200s' has %zu dimensions, the limit is %d", what, p->name, shape->n_dim,
-                     ESPQ_MAX_RANK);
+    return espq_fail(r->err, ESPQ_ELIMIT, "%s '%.200s' has %zu dimensions, the limit is %d", what, p->name,
+                     shape->n_dim, ESPQ_MAX_RANK);
   return ESPQ_OK;
 }
 
@@ -237,7 +238,8 @@ static espq_status read_constant_node(reader *r, size_t index) {
   espq_tensor *tensor;
   espq_status status;
   if (n->n_output != 1 || !*n->output[0] || n->n_input)
-    status = espq_fail(r->err, ESPQ_EFORMAT, "expected no input and one output, got %zu and %zu", n->n_input, n->n_output);
+    status =
+        espq_fail(r->err, ESPQ_EFORMAT, "expected no input and one output, got %zu and %zu", n->n_input, n->n_output);
   else if (n->n_attribute != 1)
     status = espq_fail(r->err, ESPQ_EFORMAT, "expected one attribute, got %zu", n->n_attribute);
   else status = constant_value(r, n->attribute[0], &tensor);
@@ -266,7 +268,8 @@ static espq_status check_operator(reader *r, size_t index) {
   if (!n->op_type || !*n->op_type)
     return espq_fail(r->err, ESPQ_EFORMAT, "node %zu (%s) has no op_type", index, node_label(n, label));
   if (!is_listed(r->graph, default_domain(n->domain)))
-    return espq_fail(r->err, ESPQ_EFORMAT, "%s: domain '%.100s' is not in opset_import", node_label(n, label), n->domain);
+    return espq_fail(r->err, ESPQ_EFORMAT, "%s: domain '%.100s' is not in opset_import", node_label(n, label),
+                     n->domain);
   return ESPQ_OK;
 }
 
@@ -344,8 +347,8 @@ static espq_status read_nodes(reader *r) {
 static espq_status check_versions(reader *r) {
   int64_t ir = r->model->ir_version;
   if (ir < ESPQ_ONNX_IR_MIN)
-    return espq_fail(r->err, ir > 0 ? ESPQ_EUNSUPPORTED : ESPQ_EFORMAT, "IR version is %" PRId64 ", expected %d to %d", ir,
-                     ESPQ_ONNX_IR_MIN, ESPQ_ONNX_IR_MAX);
+    return espq_fail(r->err, ir > 0 ? ESPQ_EUNSUPPORTED : ESPQ_EFORMAT, "IR version is %" PRId64 ", expected %d to %d",
+                     ir, ESPQ_ONNX_IR_MIN, ESPQ_ONNX_IR_MAX);
   if (ir > ESPQ_ONNX_IR_MAX)
     espq_onnx_note(r->source.notes, "IR version %" PRId64 " is newer than %d: what is new in it is ignored", ir,
                    ESPQ_ONNX_IR_MAX);
@@ -397,8 +400,9 @@ static espq_status read_opsets(reader *r) {
 static espq_status check_supported(reader *r) {
   const Onnx__ModelProto *m = r->model;
   if (m->n_functions)
-    return espq_fail(r->err, ESPQ_EUNSUPPORTED, "local functions are not supported (%zu, the first is '%.100s::%.100s')",
-                     m->n_functions, espq_onnx_text(m->functions[0]->domain), espq_onnx_text(m->functions[0]->name));
+    return espq_fail(r->err, ESPQ_EUNSUPPORTED,
+                     "local functions are not supported (%zu, the first is '%.100s::%.100s')", m->n_functions,
+                     espq_onnx_text(m->functions[0]->domain), espq_onnx_text(m->functions[0]->name));
   if (m->n_training_info) return espq_fail(r->err, ESPQ_EUNSUPPORTED, "training_info is not supported");
   if (r->proto->n_sparse_initializer) {
     const Onnx__TensorProto *values = r->proto->sparse_initializer[0]->values;
@@ -496,8 +500,8 @@ static espq_status read_in(const char *path, const espq_onnx_options *options, e
   return status;
 }
 
-espq_status espq_onnx_read(const char *path, const espq_onnx_options *options, espq_graph **out,
-                           espq_onnx_notes *notes, espq_error *err) {
+espq_status espq_onnx_read(const char *path, const espq_onnx_options *options, espq_graph **out, espq_onnx_notes *notes,
+                           espq_error *err) {
   espq_arena *arena = espq_arena_new();
   if (!arena) return espq_fail_memory(err);
   espq_status status = read_in(path, options, arena, out, notes, err);

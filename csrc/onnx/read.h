@@ -37,8 +37,8 @@ typedef struct espq_onnx_notes {
 } espq_onnx_notes;
 
 /* Reads a file; external data is looked for in its folder. options, notes may be NULL. Errors start with the path. */
-espq_status espq_onnx_read(const char *path, const espq_onnx_options *options, espq_graph **out,
-                           espq_onnx_notes *notes, espq_error *err);
+espq_status espq_onnx_read(const char *path, const espq_onnx_options *options, espq_graph **out, espq_onnx_notes *notes,
+                           espq_error *err);
 
 /* Reads `size` bytes, which are not needed afterwards. dir: folder of external data; NULL: none is allowed. */
 espq_status espq_onnx_decode(const void *bytes, size_t size, const char *dir, const espq_onnx_options *options,

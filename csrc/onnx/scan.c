@@ -60,8 +60,9 @@ refuse(const scanner *s, const frame *f, espq_status status, size_t at, const ch
 }
 
 static const char *wire_name(unsigned wire) {
-  static const char *const names[] = {"a varint",          "a 64-bit value",   "a length-prefixed block", "a group",
-                                      "the end of a group", "a 32-bit value", "wire type 6",             "wire type 7"};
+  static const char *const names[] = {"a varint",    "a 64-bit value",     "a length-prefixed block",
+                                      "a group",     "the end of a group", "a 32-bit value",
+                                      "wire type 6", "wire type 7"};
   return names[wire & 7];
 }
 
@@ -127,15 +128,15 @@ static uint32_t limit_of(const message_type *type, const field_type *field) {
     const message_type *type;
     uint32_t field, limit;
   } limits[] = {
-      {&onnx__graph_proto__descriptor, 1, ESPQ_ONNX_MAX_NODES},   /* node */
-      {&onnx__graph_proto__descriptor, 5, ESPQ_ONNX_MAX_NODES},   /* initializer */
-      {&onnx__graph_proto__descriptor, 13, ESPQ_ONNX_MAX_NODES},  /* value_info */
-      {&onnx__graph_proto__descriptor, 11, ESPQ_ONNX_MAX_NODES},  /* input: old files list the initializers here */
-      {&onnx__graph_proto__descriptor, 12, ESPQ_ONNX_MAX_PORTS},  /* output */
-      {&onnx__node_proto__descriptor, 1, ESPQ_ONNX_MAX_PORTS},    /* input */
-      {&onnx__node_proto__descriptor, 2, ESPQ_ONNX_MAX_PORTS},    /* output */
-      {&onnx__node_proto__descriptor, 5, ESPQ_ONNX_MAX_PORTS},    /* attribute */
-      {&onnx__model_proto__descriptor, 8, ESPQ_ONNX_MAX_OPSETS},  /* opset_import */
+      {&onnx__graph_proto__descriptor, 1, ESPQ_ONNX_MAX_NODES},    /* node */
+      {&onnx__graph_proto__descriptor, 5, ESPQ_ONNX_MAX_NODES},    /* initializer */
+      {&onnx__graph_proto__descriptor, 13, ESPQ_ONNX_MAX_NODES},   /* value_info */
+      {&onnx__graph_proto__descriptor, 11, ESPQ_ONNX_MAX_NODES},   /* input: old files list the initializers here */
+      {&onnx__graph_proto__descriptor, 12, ESPQ_ONNX_MAX_PORTS},   /* output */
+      {&onnx__node_proto__descriptor, 1, ESPQ_ONNX_MAX_PORTS},     /* input */
+      {&onnx__node_proto__descriptor, 2, ESPQ_ONNX_MAX_PORTS},     /* output */
+      {&onnx__node_proto__descriptor, 5, ESPQ_ONNX_MAX_PORTS},     /* attribute */
+      {&onnx__model_proto__descriptor, 8, ESPQ_ONNX_MAX_OPSETS},   /* opset_import */
       {&onnx__function_proto__descriptor, 7, ESPQ_ONNX_MAX_NODES}, /* node */
   };
   for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)

@@ -6,8 +6,8 @@
  * without NUL, and few enough elements for the memory of protobuf-c to stay in proportion to the file. Tensor
  * payloads are skipped, fields we do not know are skipped and counted.
  *
- * The schema is the one of proto/onnx.proto, through the descriptors that protoc-c generates: there is no second list of
- * fields. Refusals name the place: "byte 211: ModelProto.graph.node[3].attribute[0]: ...".
+ * The schema is the one of proto/onnx.proto, through the descriptors that protoc-c generates: there is no second list
+ * of fields. Refusals name the place: "byte 211: ModelProto.graph.node[3].attribute[0]: ...".
  *
  *   if (espq_onnx_scan(bytes, size, err)) return err->status;
  */
@@ -19,14 +19,14 @@
 #include "base/error.h"
 
 enum {
-  ESPQ_ONNX_MAX_DEPTH = 64,          /* messages inside messages */
-  ESPQ_ONNX_MAX_NAME = 65535,        /* bytes of a name */
-  ESPQ_ONNX_MAX_ITEMS = 2000000,     /* messages, strings and byte strings in the whole file */
-  ESPQ_ONNX_MAX_UNKNOWN = 100000,    /* fields that onnx.proto does not have */
-  ESPQ_ONNX_MAX_LOOSE = 1 << 25,     /* numbers that are neither packed nor raw data */
-  ESPQ_ONNX_MAX_NODES = 100000,      /* in one graph; initializers and value_info alike */
-  ESPQ_ONNX_MAX_PORTS = 4096,        /* inputs or outputs of one node or graph, attributes of one node */
-  ESPQ_ONNX_MAX_OPSETS = 256         /* entries of opset_import */
+  ESPQ_ONNX_MAX_DEPTH = 64,       /* messages inside messages */
+  ESPQ_ONNX_MAX_NAME = 65535,     /* bytes of a name */
+  ESPQ_ONNX_MAX_ITEMS = 2000000,  /* messages, strings and byte strings in the whole file */
+  ESPQ_ONNX_MAX_UNKNOWN = 100000, /* fields that onnx.proto does not have */
+  ESPQ_ONNX_MAX_LOOSE = 1 << 25,  /* numbers that are neither packed nor raw data */
+  ESPQ_ONNX_MAX_NODES = 100000,   /* in one graph; initializers and value_info alike */
+  ESPQ_ONNX_MAX_PORTS = 4096,     /* inputs or outputs of one node or graph, attributes of one node */
+  ESPQ_ONNX_MAX_OPSETS = 256      /* entries of opset_import */
 };
 
 /* ESPQ_EFORMAT: not the wire format of a ModelProto; ESPQ_ELIMIT: one of the limits above. */

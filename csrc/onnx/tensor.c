@@ -11,11 +11,10 @@ enum { BFLOAT16 = 16 };
 
 const char *espq_onnx_dtype_name(int32_t code) {
   static const char *const others[] = {
-      [0] = "undefined",       [8] = "string",     [14] = "complex64",     [15] = "complex128",
-      [16] = "bfloat16",       [17] = "float8e4m3fn", [18] = "float8e4m3fnuz", [19] = "float8e5m2",
-      [20] = "float8e5m2fnuz", [21] = "uint4",     [22] = "int4",          [23] = "float4e2m1",
-      [24] = "float8e8m0",     [25] = "uint2",     [26] = "int2",          [27] = "float6e2m3",
-      [28] = "float6e3m2"};
+      [0] = "undefined",     [8] = "string",          [14] = "complex64",  [15] = "complex128",     [16] = "bfloat16",
+      [17] = "float8e4m3fn", [18] = "float8e4m3fnuz", [19] = "float8e5m2", [20] = "float8e5m2fnuz", [21] = "uint4",
+      [22] = "int4",         [23] = "float4e2m1",     [24] = "float8e8m0", [25] = "uint2",          [26] = "int2",
+      [27] = "float6e2m3",   [28] = "float6e3m2"};
   espq_dtype dtype = espq_dtype_from_onnx(code);
   if (dtype != ESPQ_DTYPE_NONE) return espq_dtype_name(dtype);
   if (code < 0 || code >= (int32_t)(sizeof others / sizeof *others) || !others[code]) return "unknown type";
@@ -150,7 +149,8 @@ static espq_status check_fields(const Onnx__TensorProto *p, espq_dtype dtype, bo
   for (int i = 0; i < FIELDS; i++) {
     if (!fields[i].count) continue;
     if (external || p->has_raw_data)
-      return espq_fail(err, ESPQ_EFORMAT, "has both %s and %s", fields[i].name, external ? "external data" : "raw_data");
+      return espq_fail(err, ESPQ_EFORMAT, "has both %s and %s", fields[i].name,
+                       external ? "external data" : "raw_data");
     if (i != field_of(dtype))
       return espq_fail(err, ESPQ_EFORMAT, "has %s, but %s elements belong into %s", fields[i].name,
                        espq_onnx_dtype_name(p->data_type), fields[field_of(dtype)].name);
@@ -158,8 +158,8 @@ static espq_status check_fields(const Onnx__TensorProto *p, espq_dtype dtype, bo
   return ESPQ_OK;
 }
 
-static espq_status decode_as(const Onnx__TensorProto *p, espq_onnx_source *source, espq_dtype dtype,
-                             espq_tensor **out, espq_error *err) {
+static espq_status decode_as(const Onnx__TensorProto *p, espq_onnx_source *source, espq_dtype dtype, espq_tensor **out,
+                             espq_error *err) {
   bool external = p->has_data_location && p->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;
   espq_status status = check_fields(p, dtype, external, err);
   if (status) return status;
@@ -185,7 +185,8 @@ espq_status espq_onnx_tensor_decode(const Onnx__TensorProto *p, espq_onnx_source
                                     espq_error *err) {
   espq_dtype dtype = p->data_type == BFLOAT16 ? ESPQ_U16 : espq_dtype_from_onnx(p->data_type);
   if (dtype == ESPQ_DTYPE_NONE && p->data_type >= 1 && p->data_type <= 28)
-    return espq_fail(err, ESPQ_EUNSUPPORTED, "elements of type %s are not supported", espq_onnx_dtype_name(p->data_type));
+    return espq_fail(err, ESPQ_EUNSUPPORTED, "elements of type %s are not supported",
+                     espq_onnx_dtype_name(p->data_type));
   if (dtype == ESPQ_DTYPE_NONE)
     return espq_fail(err, ESPQ_EFORMAT, "data_type is %" PRId32 ", expected a type of ONNX (1 to 28)", p->data_type);
   if (p->segment) return espq_fail(err, ESPQ_EUNSUPPORTED, "a tensor in segments is not supported");

@@ -9,7 +9,7 @@
 /* Initializers that are no graph inputs exist since IR 4. */
 enum { IR_MIN = 4 };
 
-/* The messages are made in the arena and point into the graph. The first failure sticks: every later step does nothing. */
+/* Messages are made in the arena and point into the graph. The first failure sticks: every later step does nothing. */
 typedef struct writer {
   const espq_graph *graph;
   espq_arena *arena;
@@ -40,9 +40,7 @@ static void **make_list(writer *w, size_t n, size_t size, message_init init) {
 }
 
 /* "" is absent. */
-static char *optional(const char *text) {
-  return text && *text ? (char *)text : NULL;
-}
+static char *optional(const char *text) { return text && *text ? (char *)text : NULL; }
 
 /* --- types --- */
 
@@ -202,9 +200,7 @@ static void fill_opsets(writer *w, Onnx__ModelProto *m) {
     if (!has_opset(m->opset_import, m->n_opset_import, g->nodes[id].domain)) add_opset(m, g->nodes[id].domain, 1);
 }
 
-static int64_t ir_version(int64_t ir) {
-  return ir < IR_MIN ? IR_MIN : ir > ESPQ_ONNX_IR_MAX ? ESPQ_ONNX_IR_MAX : ir;
-}
+static int64_t ir_version(int64_t ir) { return ir < IR_MIN ? IR_MIN : ir > ESPQ_ONNX_IR_MAX ? ESPQ_ONNX_IR_MAX : ir; }
 
 static void fill_model(writer *w, Onnx__ModelProto *m) {
   m->has_ir_version = 1;
@@ -218,8 +214,8 @@ static void fill_model(writer *w, Onnx__ModelProto *m) {
 static espq_status pack(const Onnx__ModelProto *model, unsigned char **bytes, size_t *size, espq_error *err) {
   *size = onnx__model_proto__get_packed_size(model);
   if (*size > ESPQ_ONNX_MAX_BYTES)
-    return espq_fail(err, ESPQ_ELIMIT, "the model needs %zu bytes, an ONNX file holds at most %zu: split the model", *size,
-                     ESPQ_ONNX_MAX_BYTES);
+    return espq_fail(err, ESPQ_ELIMIT, "the model needs %zu bytes, an ONNX file holds at most %zu: split the model",
+                     *size, ESPQ_ONNX_MAX_BYTES);
   *bytes = espq_alloc(*size);
   if (!*bytes) return espq_fail_memory(err);
   onnx__model_proto__pack(model, *bytes);

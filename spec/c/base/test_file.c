@@ -1,12 +1,12 @@
 /* Whole files in and out: what is refused, and that a failed write leaves nothing behind. */
 #include <dirent.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include "base/alloc.h"

@@ -13,7 +13,7 @@
 
 #include "wire.h"
 
-enum { INPUT = 11, OUTPUT = 12, VALUE_INFO = 13 };                    /* fields of GraphProto */
+enum { INPUT = 11, OUTPUT = 12, VALUE_INFO = 13 };                       /* fields of GraphProto */
 enum { FLOAT = 1, UINT8 = 2, INT8 = 3, INT32 = 6, INT64 = 7, BOOL = 9 }; /* TensorProto.DataType */
 
 /* Tensor type; a dimension of -1 is written as the symbol "N". */

@@ -53,8 +53,7 @@ static espq_graph *read_with(wire *t, size_t max_bytes) {
   return graph;
 }
 
-static void expect(const char *location, const char *offset, const char *length, espq_status status,
-                   const char *text) {
+static void expect(const char *location, const char *offset, const char *length, espq_status status, const char *text) {
   wire t = make_external(location, offset, length);
   espq_graph *g = read_with(&t, 0);
   if (!CHECK(g == NULL && err.status == status && strstr(err.text, text) && strstr(err.text, "initializer 'w': ")))

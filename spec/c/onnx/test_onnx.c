@@ -183,7 +183,8 @@ static void test_round_trip(void) {
   size_t size;
   CHECK(espq_onnx_encode(g, &bytes, &size, &err) == ESPQ_OK);
   espq_graph *back = decode(bytes, size);
-  CHECK(back && back->ir_version == 4 && strcmp(back->name, "main_graph") == 0 && strcmp(back->producer, "espquant") == 0);
+  CHECK(back && back->ir_version == 4 && strcmp(back->name, "main_graph") == 0 &&
+        strcmp(back->producer, "espquant") == 0);
   espq_free(bytes);
   espq_graph_free(back);
   espq_graph_free(g);
@@ -264,9 +265,12 @@ static void test_versions(void) {
     int ir, opset, status, notes;
     const char *text;
   } cases[] = {
-      {0, 13, ESPQ_EFORMAT, 0, "IR version is 0"},       {-1, 13, ESPQ_EFORMAT, 0, "IR version is -1"},
-      {2, 13, ESPQ_EUNSUPPORTED, 0, "expected 3 to 13"}, {3, 7, ESPQ_OK, 0, ""},
-      {13, 27, ESPQ_OK, 0, ""},                          {14, 28, ESPQ_OK, 2, ""},
+      {0, 13, ESPQ_EFORMAT, 0, "IR version is 0"},
+      {-1, 13, ESPQ_EFORMAT, 0, "IR version is -1"},
+      {2, 13, ESPQ_EUNSUPPORTED, 0, "expected 3 to 13"},
+      {3, 7, ESPQ_OK, 0, ""},
+      {13, 27, ESPQ_OK, 0, ""},
+      {14, 28, ESPQ_OK, 2, ""},
       {8, 6, ESPQ_EUNSUPPORTED, 0, "opset version is 6, expected 7 to 27"},
       {8, 0, ESPQ_EFORMAT, 0, "opset version is 0"},
   };
@@ -333,11 +337,13 @@ static void test_structure(void) {
     espq_status status;
     const char *text;
   } cases[] = {
-      {{{"Add", "a", "x,nowhere", "u"}, {"Add", "b", "lost,gone", "v"}}, ESPQ_EFORMAT,
+      {{{"Add", "a", "x,nowhere", "u"}, {"Add", "b", "lost,gone", "v"}},
+       ESPQ_EFORMAT,
        "Add 'a': input 1 'nowhere' is made by nobody; Add 'b': input 0 'lost' is made by nobody; Add 'b': input 1"},
       {{{"Relu", "a", "u", "u"}}, ESPQ_EFORMAT, "cycle"},
       {{{"Relu", "a", "v", "u"}, {"Relu", "b", "u", "v"}}, ESPQ_EFORMAT, "Relu 'b'"},
-      {{{"Relu", "a", "x", "u"}, {"Relu", "b", "x", "u"}}, ESPQ_EFORMAT,
+      {{{"Relu", "a", "x", "u"}, {"Relu", "b", "x", "u"}},
+       ESPQ_EFORMAT,
        "tensor 'u' is defined twice: by Relu 'a' and by Relu 'b'"},
       {{{"Split", "a", "x", "u,u"}}, ESPQ_EFORMAT, "'u' is defined twice"},
       {{{"Relu", "a", "x", "x"}}, ESPQ_EFORMAT, "tensor 'x' is defined twice: by the graph's inputs and by Relu 'a'"},
@@ -388,10 +394,8 @@ static void test_bad_attributes(void) {
     int type;
     const char *text;
   } cases[] = {
-      {"a", 0, "Relu 'n': attribute 'a': type is 0"},
-      {"a", 99, "type is 99"},
-      {"a", 4, "is a tensor, but has none"},
-      {"", 2, "has no name"},
+      {"a", 0, "Relu 'n': attribute 'a': type is 0"}, {"a", 99, "type is 99"},
+      {"a", 4, "is a tensor, but has none"},          {"", 2, "has no name"},
       {"same", 2, "attribute 'same': appears twice"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -411,12 +415,9 @@ static void test_constant_nodes(void) {
     espq_dtype dtype;
     int rank;
   } cases[] = {
-      {"value_int", 2, 3, ESPQ_I64, 0},
-      {"value_float", 1, 2, ESPQ_F32, 0},
-      {"value_ints", 7, 8, ESPQ_I64, 1},
-      {"value_floats", 6, 7, ESPQ_F32, 1},
-      {"value_string", 3, 4, ESPQ_DTYPE_NONE, 0},
-      {"value_strings", 8, 9, ESPQ_DTYPE_NONE, 0},
+      {"value_int", 2, 3, ESPQ_I64, 0},           {"value_float", 1, 2, ESPQ_F32, 0},
+      {"value_ints", 7, 8, ESPQ_I64, 1},          {"value_floats", 6, 7, ESPQ_F32, 1},
+      {"value_string", 3, 4, ESPQ_DTYPE_NONE, 0}, {"value_strings", 8, 9, ESPQ_DTYPE_NONE, 0},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     wire g = {0}, all = {0}, a = make_attribute(cases[i].name, cases[i].type);

@@ -163,11 +163,11 @@ static void test_names(void) {
       {"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", 9, 1}, /* two, three and four bytes */
       {"a\0b", 3, 0},
       {"\xff", 1, 0},
-      {"\xc3", 1, 0},               /* cut off */
-      {"\xc0\x80", 2, 0},           /* NUL, too long */
-      {"\xe0\x80\xaf", 3, 0},       /* '/', too long */
-      {"\xed\xa0\x80", 3, 0},       /* surrogate */
-      {"\xf4\x90\x80\x80", 4, 0},   /* beyond Unicode */
+      {"\xc3", 1, 0},             /* cut off */
+      {"\xc0\x80", 2, 0},         /* NUL, too long */
+      {"\xe0\x80\xaf", 3, 0},     /* '/', too long */
+      {"\xed\xa0\x80", 3, 0},     /* surrogate */
+      {"\xf4\x90\x80\x80", 4, 0}, /* beyond Unicode */
       {"\x80", 1, 0},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

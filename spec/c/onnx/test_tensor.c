@@ -117,12 +117,17 @@ static void test_out_of_range(void) {
     int64_t value;
     const char *text;
   } cases[] = {
-      {2, INT32_DATA, 256, "is 256, which is no uint8"},     {2, INT32_DATA, -1, "no uint8"},
-      {3, INT32_DATA, 128, "no int8"},                       {3, INT32_DATA, -129, "no int8"},
-      {4, INT32_DATA, 65536, "no uint16"},                   {5, INT32_DATA, 32768, "no int16"},
-      {10, INT32_DATA, -1, "no float16"},                    {12, UINT64_DATA, 1ll << 32, "no uint32"},
+      {2, INT32_DATA, 256, "is 256, which is no uint8"},
+      {2, INT32_DATA, -1, "no uint8"},
+      {3, INT32_DATA, 128, "no int8"},
+      {3, INT32_DATA, -129, "no int8"},
+      {4, INT32_DATA, 65536, "no uint16"},
+      {5, INT32_DATA, 32768, "no int16"},
+      {10, INT32_DATA, -1, "no float16"},
+      {12, UINT64_DATA, 1ll << 32, "no uint32"},
       {1, INT32_DATA, 1, "has int32_data, but float32 elements belong into float_data"},
-      {7, INT32_DATA, 1, "belong into int64_data"},          {6, INT64_DATA, 1, "belong into int32_data"},
+      {7, INT32_DATA, 1, "belong into int64_data"},
+      {6, INT64_DATA, 1, "belong into int32_data"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     wire t = make_tensor("w", cases[i].code, NULL, 0);
@@ -154,10 +159,10 @@ static void test_refused_types(void) {
     espq_status status;
     const char *text;
   } cases[] = {
-      {0, ESPQ_EFORMAT, "data_type is 0"},           {99, ESPQ_EFORMAT, "data_type is 99"},
-      {-1, ESPQ_EFORMAT, "data_type is -1"},         {8, ESPQ_EUNSUPPORTED, "type string"},
-      {14, ESPQ_EUNSUPPORTED, "type complex64"},     {17, ESPQ_EUNSUPPORTED, "type float8e4m3fn"},
-      {22, ESPQ_EUNSUPPORTED, "type int4"},          {28, ESPQ_EUNSUPPORTED, "type float6e3m2"},
+      {0, ESPQ_EFORMAT, "data_type is 0"},       {99, ESPQ_EFORMAT, "data_type is 99"},
+      {-1, ESPQ_EFORMAT, "data_type is -1"},     {8, ESPQ_EUNSUPPORTED, "type string"},
+      {14, ESPQ_EUNSUPPORTED, "type complex64"}, {17, ESPQ_EUNSUPPORTED, "type float8e4m3fn"},
+      {22, ESPQ_EUNSUPPORTED, "type int4"},      {28, ESPQ_EUNSUPPORTED, "type float6e3m2"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     wire t = make_tensor("w", cases[i].code, pair, 1);

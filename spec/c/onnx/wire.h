@@ -35,9 +35,7 @@ static inline void wire_varint(wire *w, uint64_t v) {
   } while (v);
 }
 
-static inline void wire_tag(wire *w, uint64_t field, unsigned type) {
-  wire_varint(w, field << 3 | type);
-}
+static inline void wire_tag(wire *w, uint64_t field, unsigned type) { wire_varint(w, field << 3 | type); }
 
 static inline void wire_int(wire *w, uint64_t field, int64_t v) {
   wire_tag(w, field, 0);
@@ -50,9 +48,7 @@ static inline void wire_bytes(wire *w, uint64_t field, const void *bytes, size_t
   wire_raw(w, bytes, n);
 }
 
-static inline void wire_text(wire *w, uint64_t field, const char *text) {
-  wire_bytes(w, field, text, strlen(text));
-}
+static inline void wire_text(wire *w, uint64_t field, const char *text) { wire_bytes(w, field, text, strlen(text)); }
 
 static inline void wire_float(wire *w, uint64_t field, float v) {
   wire_tag(w, field, 5);
