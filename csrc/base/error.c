@@ -16,14 +16,16 @@ espq_status espq_fail(espq_error *err, espq_status status, const char *fmt, ...)
 
 espq_status espq_error_prefix(espq_error *err, const char *fmt, ...) {
   if (!err) return ESPQ_EBUG;
-  char old[ESPQ_ERROR_TEXT];
-  memcpy(old, err->text, sizeof old);
+  char prefix[ESPQ_ERROR_TEXT / 2];
   va_list ap;
   va_start(ap, fmt);
-  int n = vsnprintf(err->text, sizeof err->text, fmt, ap);
+  vsnprintf(prefix, sizeof prefix - 2, fmt, ap);
   va_end(ap);
-  if (n >= 0 && (size_t)n < sizeof err->text)
-    snprintf(err->text + n, sizeof err->text - (size_t)n, ": %s", old);
+  strcat(prefix, ": ");
+  size_t n = strlen(prefix);
+  memmove(err->text + n, err->text, sizeof err->text - n);
+  memcpy(err->text, prefix, n);
+  err->text[sizeof err->text - 1] = '\0';
   return err->status;
 }
 
