@@ -1,0 +1,117 @@
+/* Files, checksums and what Lua has no function for: terminals, a monotonic clock, peak memory. */
+#include <stdint.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "base/inflate.h"
+#include "base/sha256.h"
+#include "lua/espq_lua.h"
+
+/* Bytes that a function of the core made become a string; the block is released at once. */
+static int push_block(lua_State *L, void **block, size_t size) {
+  lua_pushlstring(L, *block ? *block : "", size);
+  espq_free(*block);
+  *block = NULL;
+  return 1;
+}
+
+static size_t opt_limit(lua_State *L, int arg) {
+  if (lua_isnoneornil(L, arg)) return ESPQ_ALLOC_MAX;
+  lua_Integer limit = luaL_checkinteger(L, arg);
+  luaL_argcheck(L, limit >= 0, arg, "a number of bytes expected");
+  return (size_t)limit;
+}
+
+/* core.read_file(path[, limit]) */
+static int core_read_file(lua_State *L) {
+  const char *path = espq_lua_checkname(L, 1);
+  size_t limit = opt_limit(L, 2), size = 0;
+  void **block = espq_lua_newblock(L);
+  unsigned char *bytes = NULL;
+  espq_error err;
+  if (espq_file_read(path, limit, &bytes, &size, &err)) return espq_lua_fail(L, &err);
+  *block = bytes;
+  return push_block(L, block, size);
+}
+
+/* core.write_file(path, bytes): the whole file, or nothing changes. */
+static int core_write_file(lua_State *L) {
+  size_t size;
+  const char *path = espq_lua_checkname(L, 1), *bytes = luaL_checklstring(L, 2, &size);
+  espq_error err;
+  espq_status status = espq_file_write(path, bytes, size, &err);
+  return espq_lua_done(L, status, &err);
+}
+
+/* core.inflate(bytes[, limit[, raw]]) */
+static int core_inflate(lua_State *L) {
+  size_t packed_size, size = 0;
+  const char *packed = luaL_checklstring(L, 1, &packed_size);
+  size_t limit = opt_limit(L, 2);
+  bool raw = lua_toboolean(L, 3);
+  void **block = espq_lua_newblock(L);
+  unsigned char *bytes = NULL;
+  espq_error err;
+  if (espq_inflate(packed, packed_size, limit, raw, &bytes, &size, &err)) return espq_lua_fail(L, &err);
+  *block = bytes;
+  return push_block(L, block, size);
+}
+
+static int core_crc32(lua_State *L) {
+  size_t size;
+  const char *bytes = luaL_checklstring(L, 1, &size);
+  lua_pushinteger(L, espq_crc32(bytes, size));
+  return 1;
+}
+
+static int core_sha256(lua_State *L) {
+  size_t size;
+  const char *bytes = luaL_checklstring(L, 1, &size);
+  char hex[ESPQ_SHA256_HEX];
+  espq_sha256 s;
+  espq_sha256_init(&s);
+  espq_sha256_add(&s, bytes, size);
+  espq_sha256_hex(&s, hex);
+  lua_pushstring(L, hex);
+  return 1;
+}
+
+/* core.isatty(fd): 0, 1 and 2 are stdin, stdout and stderr. */
+static int core_isatty(lua_State *L) {
+  lua_Integer fd = luaL_checkinteger(L, 1);
+  lua_pushboolean(L, fd >= 0 && fd <= INT32_MAX && isatty((int)fd));
+  return 1;
+}
+
+/* core.clock(): seconds since some moment, for differences; never goes back. */
+static int core_clock(lua_State *L) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  lua_pushnumber(L, (lua_Number)now.tv_sec + (lua_Number)now.tv_nsec * 1e-9);
+  return 1;
+}
+
+/* core.peak_rss(): the most bytes of memory that the process ever held. */
+static int core_peak_rss(lua_State *L) {
+  struct rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  lua_pushinteger(L, (lua_Integer)usage.ru_maxrss * 1024);
+  return 1;
+}
+
+void espq_lua_open_files(lua_State *L) {
+  static const luaL_Reg functions[] = {{"clock", core_clock},
+                                       {"crc32", core_crc32},
+                                       {"inflate", core_inflate},
+                                       {"isatty", core_isatty},
+                                       {"peak_rss", core_peak_rss},
+                                       {"read_file", core_read_file},
+                                       {"sha256", core_sha256},
+                                       {"write_file", core_write_file},
+                                       {NULL, NULL}};
+  luaL_setfuncs(L, functions, 0);
+}
