@@ -1,0 +1,358 @@
+/* MaxPool, AveragePool and their global forms: float in the layout the input has, integers in ESPQ_NHWC16. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "infer/pool.h"
+#include "ops/kernel.h"
+#include "ops/window.h"
+#include "sim/pool.h"
+
+/* ---- shapes ---- */
+
+static espq_status infer_window(espq_call *call, espq_error *err) {
+  espq_window w;
+  espq_shape shape;
+  espq_status status = espq_port_number(call, 0, err);
+  if (!status) status = espq_window_read(call, NULL, &w, err);
+  if (status) return status;
+  espq_window_shape(&w, &call->in[0].shape, call->in[0].shape.dim[1], &shape);
+  return espq_call_result(call, &shape);
+}
+
+static espq_status infer_max(espq_call *call, espq_error *err) {
+  int64_t order = espq_node_int(call->node, "storage_order", 0);
+  if (order != 0 && order != 1)
+    return espq_call_fail(call, err, ESPQ_EFORMAT, "storage_order is %" PRId64 ", expected 0 or 1", order);
+  espq_status status = infer_window(call, err);
+  if (status || call->nout < 2 || !call->out[1].present) return status;
+  call->out[1].dtype = ESPQ_I64;
+  call->out[1].shape = call->out[0].shape;
+  return ESPQ_OK;
+}
+
+static espq_status infer_global(espq_call *call, espq_error *err) {
+  espq_shape shape = call->in[0].shape;
+  char text[160];
+  espq_status status = espq_port_number(call, 0, err);
+  if (status) return status;
+  if (shape.rank < 3)
+    return espq_call_fail(call, err, ESPQ_EFORMAT, "input 0 '%.100s' has shape %s, expected (N,C,...) of rank 3 or more",
+                          call->in[0].name, espq_shape_text(shape.rank, shape.dim, text, sizeof text));
+  for (int i = 2; i < shape.rank; i++) {
+    if (shape.dim[i] == 0) return espq_call_fail(call, err, ESPQ_EFORMAT, "axis %d of the input is empty", i);
+    shape.dim[i] = 1;
+  }
+  return espq_call_result(call, &shape);
+}
+
+/* ---- float ---- */
+
+typedef struct window_f32 {
+  bool empty; /* no images or no channels: nothing to do */
+  espq_infer_pool_params params;
+} window_f32;
+
+static espq_infer_pool_params float_params(const espq_call *call, espq_infer_pool_kind kind, const espq_window *w) {
+  return (espq_infer_pool_params){.kind = kind,
+                                  .layout = call->in[0].layout,
+                                  .n = call->in[0].shape.dim[0],
+                                  .c = call->in[0].shape.dim[1],
+                                  .ih = w->in[0],
+                                  .iw = w->in[1],
+                                  .oh = w->out[0],
+                                  .ow = w->out[1],
+                                  .kh = w->kernel[0],
+                                  .kw = w->kernel[1],
+                                  .sh = w->stride[0],
+                                  .sw = w->stride[1],
+                                  .dh = w->dilation[0],
+                                  .dw = w->dilation[1],
+                                  .pt = w->pad_begin[0],
+                                  .pl = w->pad_begin[1],
+                                  .pb = w->pad_end[0],
+                                  .pr = w->pad_end[1],
+                                  .count_include_pad = espq_node_int(call->node, "count_include_pad", 0) != 0};
+}
+
+static espq_status prepare_window(espq_call *call, espq_infer_pool_kind kind, espq_prepared *out, espq_error *err) {
+  espq_window w;
+  espq_status status = espq_window_read(call, NULL, &w, err);
+  if (status) return status;
+  window_f32 s = {.params = float_params(call, kind, &w)};
+  s.empty = s.params.n == 0 || s.params.c == 0;
+  if (!s.empty && espq_infer_pool_check(&s.params, err)) return espq_call_prefix(call, err);
+  window_f32 *state = espq_alloc(sizeof *state);
+  if (!state) return espq_fail_memory(err);
+  *state = s;
+  call->out[0].layout = call->in[0].layout;
+  out->state = state;
+  return ESPQ_OK;
+}
+
+static espq_status run_window(const espq_run_args *args, espq_error *err) {
+  (void)err;
+  const window_f32 *s = args->state;
+  if (!s->empty) espq_infer_pool(&s->params, args->in[0], args->out[0]);
+  return ESPQ_OK;
+}
+
+static espq_status refuse_indices(const espq_call *call, espq_error *err) {
+  if (call->nout < 2 || !call->out[1].present) return ESPQ_OK;
+  return espq_call_fail(call, err, ESPQ_EUNSUPPORTED, "its second output, Indices, is not computed; remove it");
+}
+
+static espq_status prepare_max(const espq_env *env, espq_call *call, espq_prepared *out, espq_error *err) {
+  (void)env;
+  espq_status status = refuse_indices(call, err);
+  return status ? status : prepare_window(call, ESPQ_INFER_POOL_MAX, out, err);
+}
+
+static espq_status prepare_average(const espq_env *env, espq_call *call, espq_prepared *out, espq_error *err) {
+  (void)env;
+  return prepare_window(call, ESPQ_INFER_POOL_AVERAGE, out, err);
+}
+
+typedef struct global_f32 {
+  espq_infer_pool_kind kind;
+  espq_layout layout;
+  espq_image image;
+} global_f32;
+
+static espq_status prepare_global(espq_call *call, espq_infer_pool_kind kind, espq_prepared *out, espq_error *err) {
+  global_f32 *s = espq_alloc(sizeof *s);
+  if (!s) return espq_fail_memory(err);
+  *s = (global_f32){kind, call->in[0].layout, espq_image_of(&call->in[0].shape)};
+  call->out[0].layout = call->in[0].layout;
+  out->state = s;
+  return ESPQ_OK;
+}
+
+static espq_status prepare_global_max(const espq_env *env, espq_call *call, espq_prepared *out, espq_error *err) {
+  (void)env;
+  return prepare_global(call, ESPQ_INFER_POOL_MAX, out, err);
+}
+
+static espq_status prepare_global_average(const espq_env *env, espq_call *call, espq_prepared *out, espq_error *err) {
+  (void)env;
+  return prepare_global(call, ESPQ_INFER_POOL_AVERAGE, out, err);
+}
+
+static espq_status run_global(const espq_run_args *args, espq_error *err) {
+  (void)err;
+  const global_f32 *s = args->state;
+  espq_infer_pool_global(s->kind, s->layout, s->image.n, s->image.c, s->image.pixels, args->in[0], args->out[0]);
+  return ESPQ_OK;
+}
+
+static const espq_kernel max_f32 = {prepare_max, run_window, NULL};
+static const espq_kernel average_f32 = {prepare_average, run_window, NULL};
+static const espq_kernel global_max_f32 = {prepare_global_max, run_global, NULL};
+static const espq_kernel global_average_f32 = {prepare_global_average, run_global, NULL};
+
+/* ---- integers ---- */
+
+typedef struct pool_q {
+  espq_sim_pool pool;
+  int64_t n;
+  size_t zeros; /* bytes of an output that is 0 everywhere, as its scale is 0; else 0 */
+  bool empty;
+} pool_q;
+
+/* A maximum keeps its exponent; an average goes from one to the other. */
+static espq_status read_exponents(const espq_call *call, pool_q *s, espq_error *err) {
+  const espq_port *x = &call->in[0], *y = &call->out[0];
+  espq_sim_pool *p = &s->pool;
+  if (p->kind == ESPQ_SIM_POOL_MAX) return espq_call_same_quant(call, err);
+  espq_status status = espq_port_exponent(call, x, &p->e_in, err);
+  if (!status) status = espq_port_exponent(call, y, &p->e_out, err);
+  if (status) return status;
+  if (x->dtype != y->dtype)
+    return espq_call_fail(call, err, ESPQ_EUNSUPPORTED, "input and output are %s and %s, expected one type",
+                          espq_dtype_name(x->dtype), espq_dtype_name(y->dtype));
+  if (p->e_out == ESPQ_OPS_EXPONENT_ZERO) s->zeros = (size_t)espq_port_stored(y) * espq_dtype_size(y->dtype);
+  if (p->e_in == ESPQ_OPS_EXPONENT_ZERO || s->zeros) p->e_in = p->e_out = 0; /* nothing but zeros */
+  return ESPQ_OK;
+}
+
+/* Completes and keeps a pool whose geometry and isa are set. */
+static espq_status finish_q(espq_call *call, pool_q *s, espq_prepared *out, espq_error *err) {
+  const espq_port *x = &call->in[0];
+  int64_t channels = x->shape.dim[1];
+  if (x->dtype != ESPQ_I8 && x->dtype != ESPQ_I16)
+    return espq_call_fail(call, err, ESPQ_EUNSUPPORTED, "input '%.100s' is %s, expected int8 or int16", x->name,
+                          espq_dtype_name(x->dtype));
+  if (channels > INT32_MAX - 16)
+    return espq_call_fail(call, err, ESPQ_ELIMIT, "%" PRId64 " channels are too many", channels);
+  call->in[0].layout = call->out[0].layout = ESPQ_NHWC16;
+  s->pool.bits = x->dtype == ESPQ_I8 ? 8 : 16;
+  s->pool.channels = (int)channels;
+  s->n = x->shape.dim[0];
+  s->empty = s->n == 0 || channels == 0;
+  espq_status status = read_exponents(call, s, err);
+  if (status) return status;
+  if (!s->empty && espq_sim_pool_check(&s->pool, err)) return espq_call_prefix(call, err);
+  pool_q *state = espq_alloc(sizeof *state);
+  if (!state) return espq_fail_memory(err);
+  *state = *s;
+  out->state = state;
+  return ESPQ_OK;
+}
+
+static espq_status prepare_window_q(const espq_env *env, espq_call *call, espq_sim_pool_kind kind, espq_prepared *out,
+                                    espq_error *err) {
+  espq_window w;
+  espq_status status = espq_window_read(call, NULL, &w, err); /* all numbers are at most 2^30 */
+  if (status) return status;
+  pool_q s = {.pool = {.kind = kind,
+                       .ih = (int)w.in[0],
+                       .iw = (int)w.in[1],
+                       .oh = (int)w.out[0],
+                       .ow = (int)w.out[1],
+                       .kh = (int)w.kernel[0],
+                       .kw = (int)w.kernel[1],
+                       .sh = (int)w.stride[0],
+                       .sw = (int)w.stride[1],
+                       .dh = (int)w.dilation[0],
+                       .dw = (int)w.dilation[1],
+                       .pt = (int)w.pad_begin[0],
+                       .pl = (int)w.pad_begin[1],
+                       .pb = (int)w.pad_end[0],
+                       .pr = (int)w.pad_end[1],
+                       .count_include_pad = espq_node_int(call->node, "count_include_pad", 0) != 0,
+                       .isa = env->isa}};
+  return finish_q(call, &s, out, err);
+}
+
+static espq_status prepare_max_q(const espq_env *env, espq_call *call, espq_prepared *out, espq_error *err) {
+  espq_status status = refuse_indices(call, err);
+  return status ? status : prepare_window_q(env, call, ESPQ_SIM_POOL_MAX, out, err);
+}
+
+static espq_status prepare_average_q(const espq_env *env, espq_call *call, espq_prepared *out, espq_error *err) {
+  return prepare_window_q(env, call, ESPQ_SIM_POOL_AVERAGE, out, err);
+}
+
+static espq_status prepare_global_q(const espq_env *env, espq_call *call, espq_sim_pool_kind kind, espq_prepared *out,
+                                    espq_error *err) {
+  const espq_shape *x = &call->in[0].shape;
+  int64_t h = x->rank == 4 ? x->dim[2] : 1, w = x->dim[x->rank - 1];
+  if (x->rank > 4)
+    return espq_call_fail(call, err, ESPQ_EUNSUPPORTED, "an input of rank %d, expected (N,C,L) or (N,C,H,W)", x->rank);
+  if (h > INT32_MAX || w > INT32_MAX)
+    return espq_call_fail(call, err, ESPQ_ELIMIT, "an image of %" PRId64 " x %" PRId64 " is too large", h, w);
+  pool_q s = {.pool = espq_sim_pool_global(kind, 8, 1, (int)h, (int)w, 0, 0, env->isa)};
+  return finish_q(call, &s, out, err);
+}
+
+static espq_status prepare_global_max_q(const espq_env *env, espq_call *call, espq_prepared *out, espq_error *err) {
+  return prepare_global_q(env, call, ESPQ_SIM_POOL_MAX, out, err);
+}
+
+static espq_status prepare_global_average_q(const espq_env *env, espq_call *call, espq_prepared *out, espq_error *err) {
+  return prepare_global_q(env, call, ESPQ_SIM_POOL_AVERAGE, out, err);
+}
+
+static espq_status run_q(const espq_run_args *args, espq_error *err) {
+  (void)err;
+  const pool_q *s = args->state;
+  if (s->zeros) memset(args->out[0], s->pool.bits == 8 ? 128 : 0, s->zeros); /* int8 in offset binary */
+  else if (!s->empty) espq_sim_pool_run(&s->pool, s->n, args->in[0], args->out[0]);
+  return ESPQ_OK;
+}
+
+static const espq_kernel max_q = {prepare_max_q, run_q, NULL};
+static const espq_kernel average_q = {prepare_average_q, run_q, NULL};
+static const espq_kernel global_max_q = {prepare_global_max_q, run_q, NULL};
+static const espq_kernel global_average_q = {prepare_global_average_q, run_q, NULL};
+
+/* ---- rows ---- */
+
+static const char *why_not(const espq_call *call, char *text, size_t size) {
+  if (call->nout > 1 && call->out[1].present)
+    return espq_reason(text, size, "its second output, Indices, has no integer form; remove it from the model");
+  if (call->in[0].shape.rank > 4)
+    return espq_reason(text, size,
+                       "pooling over three or more axes cannot be quantized; the chip's library has 1-D and 2-D "
+                       "pooling only");
+  return NULL;
+}
+
+static const espq_attr_spec max_attrs[] = {ESPQ_WINDOW_ATTRS,
+                                           {"ceil_mode", ESPQ_ATTR_INT, false, 0, NULL},
+                                           {"storage_order", ESPQ_ATTR_INT, false, 0, NULL},
+                                           {0}};
+static const espq_attr_spec average_attrs[] = {ESPQ_WINDOW_ATTRS,
+                                               {"ceil_mode", ESPQ_ATTR_INT, false, 0, NULL},
+                                               {"count_include_pad", ESPQ_ATTR_INT, false, 0, NULL},
+                                               {0}};
+
+enum {
+  ACCEPTED = ESPQ_V1_CALIBRATOR | ESPQ_V1_EVALUATOR | ESPQ_V1_CHIP,
+  V1_MAX = ESPQ_V1_SHARES | ESPQ_V1_PASS | ESPQ_V1_LIFTS | ACCEPTED,
+  V1_GLOBAL_MAX = ESPQ_V1_SHARES | ESPQ_V1_PASS | ACCEPTED,
+  V1_AVERAGE = ESPQ_V1_ARITHMETIC | ACCEPTED,
+  V1_GLOBAL_AVERAGE = ESPQ_V1_ARITHMETIC | ESPQ_V1_PASS | ESPQ_V1_LIFTS | ACCEPTED
+};
+
+const espq_op espq_op_MaxPool = {.name = "MaxPool",
+                                 .domain = "",
+                                 .since = 1,
+                                 .min_in = 1,
+                                 .max_in = 1,
+                                 .min_out = 1,
+                                 .max_out = 2,
+                                 .attrs = max_attrs,
+                                 .infer = infer_max,
+                                 .f32 = &max_f32,
+                                 .q = &max_q,
+                                 .v1 = V1_MAX,
+                                 .weight = -1,
+                                 .bias = -1,
+                                 .why_not = why_not};
+
+const espq_op espq_op_AveragePool = {.name = "AveragePool",
+                                     .domain = "",
+                                     .since = 1,
+                                     .min_in = 1,
+                                     .max_in = 1,
+                                     .min_out = 1,
+                                     .max_out = 1,
+                                     .attrs = average_attrs,
+                                     .infer = infer_window,
+                                     .f32 = &average_f32,
+                                     .q = &average_q,
+                                     .v1 = V1_AVERAGE,
+                                     .weight = -1,
+                                     .bias = -1,
+                                     .why_not = why_not};
+
+const espq_op espq_op_GlobalMaxPool = {.name = "GlobalMaxPool",
+                                       .domain = "",
+                                       .since = 1,
+                                       .min_in = 1,
+                                       .max_in = 1,
+                                       .min_out = 1,
+                                       .max_out = 1,
+                                       .infer = infer_global,
+                                       .f32 = &global_max_f32,
+                                       .q = &global_max_q,
+                                       .v1 = V1_GLOBAL_MAX,
+                                       .weight = -1,
+                                       .bias = -1,
+                                       .why_not = why_not};
+
+const espq_op espq_op_GlobalAveragePool = {.name = "GlobalAveragePool",
+                                           .domain = "",
+                                           .since = 1,
+                                           .min_in = 1,
+                                           .max_in = 1,
+                                           .min_out = 1,
+                                           .max_out = 1,
+                                           .infer = infer_global,
+                                           .f32 = &global_average_f32,
+                                           .q = &global_average_q,
+                                           .v1 = V1_GLOBAL_AVERAGE,
+                                           .weight = -1,
+                                           .bias = -1,
+                                           .why_not = why_not};
