@@ -1,0 +1,171 @@
+--- What help(x) says about the functions of the C module, whose sources are not there at run time: the signature,
+--- then a text. Keys: "name" of the module, "class:method", "class.field". spec/doc_spec.lua wants all of them.
+
+local texts = {}
+
+local function class(name, subject, members)
+  for key, text in pairs(members) do
+    local is_method = text:sub(1, 1) == "("
+    texts[name .. (is_method and ":" or ".") .. key] = is_method and subject .. ":" .. key .. text or text
+  end
+end
+
+local function module(members)
+  for key, text in pairs(members) do texts[key] = "core." .. key .. text end
+end
+
+module {
+  -- tensors
+  tensor = '(shape[, dtype = "float32"])\nA new tensor of zeros.',
+  tensor_from = "(number | list | nested lists[, dtype[, shape]])\nA tensor of these numbers.",
+  tensor_frombytes = '({dtype =, shape =, data =, byteorder = "<" | ">", fortran =})\nA tensor of raw bytes.',
+  concat = "(list[, axis = 0])\nJoins tensors along an axis.",
+  -- graphs
+  graph = "({name =, opset =, ir_version =})\nA new, empty graph.",
+  op = '(op_type[, domain = ""])\nThe row of an operator as a table; nil for an unknown one.',
+  ops = "()\nThe rows of all operators, a list of tables.",
+  onnx_read = "(path[, {max_bytes =}])\nThe graph of an ONNX file, and a list of notes about it.",
+  onnx_decode = "(bytes[, dir[, {max_bytes =}]])\nThe graph of a model in memory; external data is read in dir or refused.",
+  onnx_write = "(graph, path)\nWrites an ONNX file, whole or not at all.",
+  onnx_encode = "(graph)\nThe bytes of the ONNX model.",
+  -- running
+  executor = "(graph[, {threads =, micro_batch =, outputs = {names}, isa =}])\nA plan of the graph, ready to run.",
+  observe_range = "(graph, names)\nAn observation that accumulates minima and maxima of these tensors.",
+  observe_histogram = "(ranges)\nAn observation that accumulates histograms over the ranges observed before.",
+  entropy_threshold = "(tensor)\nWhere a float32 tensor is cut so that the KL divergence is smallest.",
+  -- exponents: the scale is 2^exponent
+  exponent_of_absmax = "(absmax, bits)\nThe exponent for activations and per-tensor weights up to absmax.",
+  exponent_of_channel = "(absmax, bits)\nThe exponent for one channel of a weight.",
+  exponent_of_alpha = "(alpha, bits)\nThe exponent for a LeakyRelu's or PRelu's slope.",
+  exponent_of_threshold = "(threshold)\nThe exponent for a threshold that the entropy method found.",
+  exponent_of_bias = "(input_exponent, weight_exponent)\nThe exponent of a per-channel bias.",
+  exponent_of_scale = "(scale)\nThe exponent of a scale; nil if it is no power of two.",
+  -- files and the process
+  read_file = "(path[, limit])\nThe bytes of a file of at most limit bytes.",
+  write_file = "(path, bytes)\nWrites a file: the whole, or nothing changes.",
+  inflate = "(bytes[, limit[, raw]])\nUnpacks zlib, gzip or (raw) deflate data into at most limit bytes.",
+  crc32 = "(bytes)\nThe CRC-32 of zip and gzip, an integer.",
+  sha256 = "(bytes)\nThe SHA-256 in hexadecimal digits.",
+  isatty = "(fd)\nWhether 0 (stdin), 1 (stdout) or 2 (stderr) is a terminal.",
+  clock = "()\nSeconds since some moment, for differences; never goes back.",
+  peak_rss = "()\nThe most bytes of memory that the process ever held.",
+}
+
+class("tensor", "t", {
+  count = "how many elements",
+  dtype = 'the type of an element: "float32", "int8" ...',
+  rank = "how many dimensions",
+  shape = "the list of dimensions",
+  abs = "()\nThe absolute values, a new tensor.",
+  argmax = "([axis = -1])\nThe 0-based indexes of the largest elements along the axis.",
+  astype = "(dtype)\nA new tensor of this type.",
+  close = "()\nGives the memory back now; later uses raise.",
+  copy = "()\nA new tensor of the same elements.",
+  dequantize = "(exponents[, axis])\nThe elements times 2^exponent, as float32.",
+  equal = "(u)\nTrue; or false and, for equal types and shapes, the first index that differs and how many do.",
+  fill = "(x)\nSets all elements; returns t.",
+  isfinite = "()\nWhether no element is NaN or infinite.",
+  item = "()\nThe element of a tensor that has only one.",
+  max = "()\nThe largest element.",
+  maxabs = "([axis])\nThe largest absolute value; with an axis, a tensor of one for each of its indexes.",
+  maximum = "(u)\nThe larger of each pair of elements; u is a tensor or a number.",
+  mean = "()\nThe mean of all elements.",
+  min = "()\nThe smallest element.",
+  minimum = "(u)\nThe smaller of each pair of elements; u is a tensor or a number.",
+  quantize = "(exponents, bits[, axis])\nclip(round_half_even(t / 2^exponent)) as int8 or int16.",
+  reshape = "(shape)\nA view of another shape; one dimension may be -1.",
+  slice = "(first[, last])\nA view of the rows first..last, 1-based, both included.",
+  sqrt = "()\nThe square roots, a new tensor.",
+  sum = "()\nThe sum of all elements.",
+  take_rows = "(list)\nA new tensor of these rows, 1-based, in this order.",
+  tobytes = "()\nThe raw bytes, little-endian, in C order.",
+  totable = "()\nNested lists of numbers; a number for a scalar.",
+  transpose = "([perm])\nA new tensor with its axes in the order of perm (0-based), or reversed.",
+})
+
+class("graph", "g", {
+  inputs = "the list of input values",
+  outputs = "the list of output values",
+  ir_version = "the version of the ONNX file format",
+  name = "the graph's name",
+  opset = "the version of ONNX's own operators",
+  producer = "the program that wrote the model",
+  add_constant = "(name | nil, tensor)\nA new constant value.",
+  add_input = "(name[, dtype[, shape]])\nA new input value.",
+  add_node = '({op_type =, inputs = {value | false}, outputs = {"name" | value | false} | n, attrs = {}, name =, '
+    .. "domain =, before = node})\nA new node: the last one, or the one before `before`.",
+  add_output = "(value[, index])\nOne more output, or another one at this place.",
+  check = "()\nWhether every node is as its operator's row demands: arity, attributes, types.",
+  clone = "()\nA copy that shares the tensors.",
+  close = "()\nGives the memory back now; later uses raise.",
+  infer_shapes = "()\nFills in types and shapes of all values.",
+  node = "(name)\nThe first node of that name, or nil.",
+  node_list = "()\nA list of all nodes in order.",
+  nodes = "()\nAn iterator over all nodes in order; the loop may remove the node it stands on.",
+  opsets = "()\nA table: operator domain to version.",
+  prune = "()\nRemoves what no output needs; returns how many nodes went.",
+  remove_input = "(value)\nTakes an input off the list; the value stays.",
+  remove_node = "(node)\nRemoves a node whose outputs nobody reads.",
+  replace = "(old, with)\nLets everybody who reads a value, or a node's first output, read another one.",
+  sort = "()\nPuts the nodes into topological order.",
+  value = "(name)\nThe value of that name, or nil.",
+  values = "()\nA list of all values.",
+  verify = "()\nWhether the graph's structure is sound: ids, uses, order, names.",
+})
+
+class("node", "n", {
+  alive = "whether the node is still in its graph",
+  column = 'how it is computed: "f32" or "q"',
+  domain = 'the operator\'s domain, "" for ONNX\'s own',
+  inputs = "the list of input values, false for those left out",
+  name = "the node's name",
+  op_type = "the operator's name",
+  outputs = "the list of output values, false for those left out",
+  attr = "(name[, default])\nAn attribute; without a default, the operator's.",
+  attrs = "()\nA table of the attributes that are set.",
+  has_attr = "(name)\nWhether the attribute is set.",
+  input = "(i)\nInput value i, or nil.",
+  label = "()\nThe node's name for messages, also when it has none.",
+  move_before = "(node | nil)\nMoves it; nil: to the end.",
+  next = "()\nThe node after it, or nil.",
+  output = "(i)\nOutput value i, or nil.",
+  prev = "()\nThe node before it, or nil.",
+  remove = "()\nRemoves the node from its graph.",
+  set_attr = "(name, value | nil[, kind])\nSets an attribute; nil removes it.",
+  set_input = "(i, value | false)\nSets one input; those between it and the last are left out.",
+  set_inputs = "({value | false, ...})\nSets all inputs.",
+})
+
+class("value", "v", {
+  alive = "whether the value is still in its graph",
+  constant = "its tensor, if it is a constant",
+  dtype = "the type of an element",
+  is_input = "whether it is an input of the graph",
+  is_output = "whether it is an output of the graph",
+  name = "the value's name",
+  producer = "the node whose output it is, or nil",
+  quant = "{bits =, exponents = {}}, or nil for a float tensor",
+  shape = "a list of integers, names, or false for what is unknown; nil when the rank is",
+  slot = "v.producer:output(v.slot) is v",
+  rename = "(name)\nGives it another name, everywhere.",
+  set_constant = "(tensor | nil)\nMakes it a constant of this tensor, or none.",
+  set_dtype = "(dtype | nil)\nSets the type of a value that is no constant.",
+  set_quant = "(bits, exponent | {exponents})\nMakes it a quantized tensor; set_quant(nil): float again.",
+  set_shape = "(shape | nil)\nSets the shape of a value that is no constant.",
+  use_count = "()\nHow often nodes and the graph's outputs read it.",
+  users = "()\nThe nodes that read it, each once, in order.",
+})
+
+class("executor", "exec", {
+  batch = "{pure =, own =, reason =}: whether any number of images may be run at once, and if not, why",
+  close = "()\nGives the memory back now; later uses raise.",
+  run = "(images[, observation[, want_outputs = true]])\nRuns the graph: list of outputs, list of their names.",
+})
+
+class("observation", "o", {
+  close = "()\nGives the memory back now; later uses raise.",
+  range = "(i)\nMinimum, maximum, whether there was a NaN, and the count of tensor i.",
+  threshold = "(i)\nThe threshold of smallest KL divergence for tensor i; of histograms only.",
+})
+
+return texts
