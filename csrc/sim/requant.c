@@ -14,11 +14,18 @@ static const int64_t LANE_LIMIT = (int64_t)1 << 30;
 
 static int64_t requantize_one(const espq_requant_plan *plan, int64_t sum, int c) {
   const espq_sim_requant *spec = &plan->spec;
-  int64_t v = espq_fixed_floor(espq_fixed_clip(sum, spec->acc_bits), spec->shift1);
+  int64_t shift1 = spec->shift1, shift2 = plan->shift2[c], bias = plan->bias[c];
+  if (shift2 == ESPQ_SIM_SHIFT_ZERO) return 0;
+  if (spec->mid_bits == 0 && shift1 < 0 && shift2 > 0) {
+    /* (sum * 2^a + bias) / 2^b: without the common factor nothing saturates on the way. */
+    int64_t common = -shift1 < shift2 ? -shift1 : shift2;
+    shift1 += common, shift2 -= common;
+    bias = espq_fixed_floor(bias, common);
+  }
+  int64_t v = espq_fixed_floor(espq_fixed_clip(sum, spec->acc_bits), shift1);
   /* A saturated left shift must not wrap; 2^62 is beyond any bias and any output. */
-  v = espq_fixed_clip(espq_fixed_clip(v, 63) + plan->bias[c], spec->mid_bits);
-  v = plan->shift2[c] == ESPQ_SIM_SHIFT_ZERO ? 0 : espq_fixed_floor(v, plan->shift2[c]);
-  return espq_fixed_clamp(v, spec->out_min, spec->out_max);
+  v = espq_fixed_clip(espq_fixed_clip(v, 63) + bias, spec->mid_bits);
+  return espq_fixed_clamp(espq_fixed_floor(v, shift2), spec->out_min, spec->out_max);
 }
 
 static void rows_exact8(const espq_requant_plan *plan, const void *acc, int rows, int first, int channels, void *out,

@@ -73,18 +73,23 @@ static void naive_conv(data *d) {
 
 /* ---- cases ---- */
 
+/* The largest sums: everything lowest, or weights highest (whose low bytes are 255) and inputs lowest. */
+enum { MODE_RANDOM, MODE_LOWEST, MODE_OPPOSITE, MODES };
+
+static int mode_of(int i) { return i % 10 < MODES ? i % 10 : MODE_RANDOM; }
+
 static void fill(data *d, int mode) {
   const espq_sim_conv_params *p = &d->p;
   size_t weights = (size_t)p->oc * (p->ic / p->groups) * p->kh * p->kw;
-  int lo = (int)espq_fixed_min(p->bits);
+  int lo = (int)espq_fixed_min(p->bits), hi = (int)espq_fixed_max(p->bits);
   for (size_t i = 0; i < weights; i++) {
-    int v = mode == 1 ? lo : random_value(p->bits);
+    int v = mode == MODE_LOWEST ? lo : mode == MODE_OPPOSITE ? hi : random_value(p->bits);
     if (p->bits == 8) ((int8_t *)d->weights)[i] = (int8_t)v;
     else ((int16_t *)d->weights)[i] = (int16_t)v;
   }
   for (size_t i = 0; i < d->in_count; i++) {
     bool padding = (int)(i % d->ic_stored) >= p->ic;
-    set(d->in, i, p->bits, padding ? 0 : mode == 1 ? lo : random_value(p->bits));
+    set(d->in, i, p->bits, padding ? 0 : mode != MODE_RANDOM ? lo : random_value(p->bits));
   }
 }
 
@@ -107,6 +112,13 @@ static void fill_requant(data *d) {
     d->bias[c] = extreme ? (int32_t)random_bits() : random_value(bits == 8 && !per_channel ? 8 : 16);
     d->shift2[c] = espq_sim_shift2(random_between(-14, extreme ? 100 : 3));
   }
+}
+
+/* A requantization that saturates nothing: a wrong bit in the upper half of a large sum is seen. */
+static void show_sums(data *d) {
+  espq_sim_requant *r = &d->p.requant;
+  int hi = (int)espq_fixed_max(d->p.bits);
+  *r = (espq_sim_requant){.shift1 = d->p.bits == 8 ? 16 : 27, .out_min = -hi - 1, .out_max = hi};
 }
 
 static bool allocate(data *d) {
@@ -165,6 +177,7 @@ static void run_case(data *d, int mode) {
   if (allocate(d)) {
     fill(d, mode);
     fill_requant(d);
+    if (mode != MODE_RANDOM) show_sums(d);
     naive_conv(d);
     for (int isa = 0; isa <= (int)espq_isa_detect(); isa++) run_isa(d, (espq_isa)isa);
   }
@@ -192,7 +205,7 @@ static void test_random(int bits, int count) {
     data d = {.p = {.bits = bits, .groups = 1}};
     random_geometry(&d);
     d.p.ic = pick(channels, 11), d.p.oc = pick(channels, 11);
-    run_case(&d, i % 10 == 0);
+    run_case(&d, mode_of(i));
   }
 }
 
@@ -203,7 +216,7 @@ static void test_groups(int bits, int count) {
     random_geometry(&d);
     d.p.groups = random_between(2, 9);
     d.p.ic = d.p.groups * pick(per_group, 9), d.p.oc = d.p.groups * pick(per_group, 9);
-    run_case(&d, i % 10 == 0);
+    run_case(&d, mode_of(i));
   }
 }
 
@@ -214,22 +227,22 @@ static void test_depthwise(int bits, int count) {
     random_geometry(&d);
     if (i % 8 == 0) d.p.kh = 20, d.p.kw = random_between(10, 14); /* around 256 taps */
     d.p.ic = d.p.oc = d.p.groups = pick(channels, 11);
-    run_case(&d, i % 10 == 0);
+    run_case(&d, mode_of(i));
   }
 }
 
 /* Rows of a Gemm: every remainder of every tile, and sums long enough to need flushing. */
 static void test_gemm(int bits) {
-  for (int n = 1; n <= 40; n++) {
+  for (int n = 1; n <= 40; n++) { /* long sums, and one in ten of each mode */
     data d = {.n = n, .p = {.bits = bits, .groups = 1, .ic = n % 2 ? 1100 : 37, .oc = 10 + 3 * n}};
     espq_sim_conv_params *p = &d.p;
     p->ih = p->iw = p->oh = p->ow = p->kh = p->kw = p->sh = p->sw = p->dh = p->dw = 1;
-    run_case(&d, n % 5 == 0);
+    run_case(&d, mode_of(n / 2));
   }
   data d = {.n = 1, .p = {.bits = bits, .groups = 1, .ic = 3, .oc = 17, .ih = 30, .iw = 31}};
   espq_sim_conv_params *p = &d.p;
   p->oh = 30, p->ow = 31, p->kh = p->kw = 3, p->sh = p->sw = p->dh = p->dw = p->pt = p->pl = 1;
-  run_case(&d, 0); /* several groups of tiles */
+  run_case(&d, MODE_RANDOM); /* several groups of tiles */
 }
 
 static void test_refusals(void) {
