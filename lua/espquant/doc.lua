@@ -25,7 +25,7 @@ module {
   op = '(op_type[, domain = ""])\nThe row of an operator as a table; nil for an unknown one.',
   ops = "()\nThe rows of all operators, a list of tables.",
   onnx_read = "(path[, {max_bytes =}])\nThe graph of an ONNX file, and a list of notes about it.",
-  onnx_decode = "(bytes[, dir[, {max_bytes =}]])\nThe graph of a model in memory; external data is read in dir or refused.",
+  onnx_decode = "(bytes[, dir[, {max_bytes =}]])\nThe graph of a model in memory; dir: where external data may lie.",
   onnx_write = "(graph, path)\nWrites an ONNX file, whole or not at all.",
   onnx_encode = "(graph)\nThe bytes of the ONNX model.",
   -- running

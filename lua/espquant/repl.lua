@@ -148,8 +148,8 @@ local function readline_reader(env)
   local complete = require "espquant.complete".complete
   readline.set_readline_name "espquant"
   readline.set_options { histfile = HISTORY, keeplines = 1000 }
-  readline.set_completion_append_character ""
   readline.set_complete_function(function(text, from, to)
+    readline.set_completion_append_character "" -- readline forgets it after each completion
     local ok, names = pcall(complete, text:sub(from, to), env)
     return ok and names or {}
   end)
