@@ -179,20 +179,39 @@ static espq_status make_outputs(espq_graph *g, wanted *out, int n, espq_id *ids,
   return ESPQ_OK;
 }
 
+/* Pushes the smallest key of the table of attributes that comes after `last` ("" at first); false: there is none. The
+ * order of lua_next changes from run to run, that of the attributes in a file must not. */
+static bool push_next_attr(lua_State *L, const char *last) {
+  lua_pushliteral(L, "");
+  int best = lua_gettop(L);
+  for (lua_pushnil(L); lua_next(L, ARG_ATTRS); lua_pop(L, 1)) {
+    if (lua_type(L, -2) != LUA_TSTRING) luaL_error(L, "add_node: names of attributes are strings");
+    const char *name = espq_lua_checkname(L, -2), *found = lua_tostring(L, best);
+    if (strcmp(name, last) <= 0 || (*found && strcmp(name, found) >= 0)) continue;
+    lua_pushvalue(L, -2);
+    lua_replace(L, best);
+  }
+  return *lua_tostring(L, best) != '\0';
+}
+
 /* Checks the attributes of the table, or sets them when there is a node. */
 static espq_status walk_attrs(lua_State *L, const espq_lua_graph *g, espq_id node, espq_error *err) {
+  int top = lua_gettop(L) + 1;
+  espq_attr attr;
   if (lua_isnil(L, ARG_ATTRS)) return ESPQ_OK;
   luaL_checktype(L, ARG_ATTRS, LUA_TTABLE);
-  int top = lua_gettop(L);
-  for (lua_pushnil(L); lua_next(L, ARG_ATTRS); lua_settop(L, top + 1)) {
-    espq_attr attr;
-    if (lua_type(L, top + 1) != LUA_TSTRING) luaL_error(L, "attribute names are strings");
-    espq_lua_checkattr(L, espq_lua_checkname(L, top + 1), NULL, &attr);
-    if (node == ESPQ_NONE) continue;
-    luaL_argcheck(L, g->graph && g->graph->nodes[node].alive, 1, "the graph changed meanwhile");
-    espq_status status = espq_node_set_attr(g->graph, node, &attr, err);
+  lua_pushliteral(L, "");
+  while (push_next_attr(L, lua_tostring(L, top))) {
+    lua_replace(L, top);
+    lua_pushvalue(L, top);
+    lua_rawget(L, ARG_ATTRS);
+    espq_lua_checkattr(L, lua_tostring(L, top), NULL, &attr);
+    luaL_argcheck(L, node == ESPQ_NONE || (g->graph && g->graph->nodes[node].alive), 1, "the graph changed meanwhile");
+    espq_status status = node == ESPQ_NONE ? ESPQ_OK : espq_node_set_attr(g->graph, node, &attr, err);
     if (status) return status;
+    lua_settop(L, top);
   }
+  lua_settop(L, top - 1);
   return ESPQ_OK;
 }
 

@@ -23,6 +23,7 @@
 
 #include "graph/graph.h"
 #include "ops/op.h"
+#include "stats/entropy.h"
 #include "tensor/cast.h"
 
 /* --- parts of the module: each adds its functions to the table on top of the stack (the list is in core.c) --- */
@@ -33,6 +34,7 @@ void espq_lua_open_onnx(lua_State *L);
 void espq_lua_open_files(lua_State *L);
 void espq_lua_open_quant(lua_State *L);
 void espq_lua_open_run(lua_State *L);
+void espq_lua_open_stats(lua_State *L);
 void espq_lua_open_quant(lua_State *L);
 void espq_lua_open_run(lua_State *L);
 
@@ -42,6 +44,9 @@ int espq_lua_done(lua_State *L, espq_status status, const espq_error *err);  /* 
 int espq_lua_raise(lua_State *L, const espq_error *err);                     /* never returns */
 /* Tells the collector about bytes that only C sees, so that it works as hard as if they were Lua's. Comes last. */
 void espq_lua_charge(lua_State *L, size_t bytes);
+
+/* As espq_lua_fail, and then the exception and text of the original for this refusal; 5 (stats.c). */
+int espq_lua_refuse(lua_State *L, const espq_error *err, espq_entropy_refusal refusal);
 
 /* --- handle.c: classes and arguments --- */
 typedef struct espq_lua_class {

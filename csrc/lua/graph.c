@@ -298,6 +298,33 @@ static int graph_verify(lua_State *L) {
   return espq_lua_done(L, status, &err);
 }
 
+static const char *const arithmetic_names[] = {[ESPQ_ARITHMETIC_NONE] = "none",
+                                               [ESPQ_ARITHMETIC_V1_TENSOR] = "v1-tensor",
+                                               [ESPQ_ARITHMETIC_V1_CHANNEL] = "v1-channel",
+                                               NULL};
+
+/* g.arithmetic: whose rounding and accumulators the integer kernels of the graph follow. */
+static int graph_arithmetic(lua_State *L) {
+  lua_pushstring(L, arithmetic_names[espq_lua_checkgraph(L, 1)->graph->arithmetic]);
+  return 1;
+}
+
+static int graph_set_arithmetic(lua_State *L) {
+  espq_lua_graph *g = espq_lua_checkgraph(L, 1);
+  g->graph->arithmetic = (espq_arithmetic)luaL_checkoption(L, 2, NULL, arithmetic_names);
+  g->edits++;
+  return 0;
+}
+
+/* g:remove_value(value): a value that nobody makes, reads or returns; false when it is in use. */
+static int graph_remove_value(lua_State *L) {
+  espq_lua_graph *g = espq_lua_checkgraph(L, 1);
+  espq_id id = espq_lua_checkvalue_of(L, 2, g);
+  g->edits++;
+  lua_pushboolean(L, espq_graph_remove_value(g->graph, id, NULL) == ESPQ_OK);
+  return 1;
+}
+
 static int graph_check(lua_State *L) {
   espq_error err;
   espq_status status = espq_ops_verify(espq_lua_checkgraph(L, 1)->graph, &err);
@@ -347,6 +374,7 @@ static int graph_tostring(lua_State *L) {
 /* --- the class --- */
 
 static const luaL_Reg methods[] = {{"check", graph_check},
+                                   {"remove_value", graph_remove_value},
                                    {"clone", graph_clone},
                                    {"close", graph_close},
                                    {"infer_shapes", graph_infer_shapes},
@@ -361,7 +389,8 @@ static const luaL_Reg methods[] = {{"check", graph_check},
                                    {"verify", graph_verify},
                                    {NULL, NULL}};
 
-static const luaL_Reg fields[] = {{"inputs", graph_inputs},
+static const luaL_Reg fields[] = {{"arithmetic", graph_arithmetic},
+                                  {"inputs", graph_inputs},
                                   {"ir_version", graph_ir_version},
                                   {"name", graph_name_get},
                                   {"opset", graph_opset},
@@ -369,7 +398,8 @@ static const luaL_Reg fields[] = {{"inputs", graph_inputs},
                                   {"producer", graph_producer},
                                   {NULL, NULL}};
 
-static const luaL_Reg setters[] = {{"ir_version", graph_set_ir_version},
+static const luaL_Reg setters[] = {{"arithmetic", graph_set_arithmetic},
+                                   {"ir_version", graph_set_ir_version},
                                    {"name", graph_set_name},
                                    {"opset", graph_set_opset},
                                    {"producer", graph_set_producer},

@@ -347,6 +347,29 @@ static int node_move_before(lua_State *L) {
   return 0;
 }
 
+/* The reason of the operator's row, or that there is no integer form at all; NULL: it can be quantized. */
+static const char *why_not(const espq_call *call, char *text, size_t size) {
+  const espq_op *op = call->node->op;
+  if (!op) return "espquant does not know this operator; replace it before quantization";
+  const char *why = op->why_not ? op->why_not(call, text, size) : NULL;
+  if (why || op->v1 & ESPQ_V1_CHIP) return why;
+  return "it has no integer form on the chip; leave it to the application, or replace it";
+}
+
+/* node:why_not(): why the node cannot be quantized, with a remedy; nil when it can. */
+static int node_why_not(lua_State *L) {
+  const espq_lua_handle *h = espq_lua_checknode(L, 1);
+  espq_call call;
+  espq_error err;
+  char text[512];
+  espq_ops_resolve(h->owner->graph);
+  if (espq_call_init(&call, h->owner->graph, h->id, NULL, &err)) return espq_lua_raise(L, &err);
+  const char *why = why_not(&call, text, sizeof text);
+  espq_call_free(&call);
+  lua_pushstring(L, why);
+  return 1;
+}
+
 static int node_label(lua_State *L) {
   char text[256];
   const espq_node *n = check(L);
@@ -375,6 +398,7 @@ static const luaL_Reg methods[] = {{"attr", node_attr},
                                    {"set_attr", node_set_attr},
                                    {"set_input", node_set_input},
                                    {"set_inputs", node_set_inputs},
+                                   {"why_not", node_why_not},
                                    {NULL, NULL}};
 
 static const luaL_Reg fields[] = {{"alive", node_alive},

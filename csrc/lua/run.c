@@ -115,15 +115,6 @@ static int observation_range(lua_State *L) {
   return 4;
 }
 
-static int refuse(lua_State *L, const espq_error *err, espq_entropy_refusal refusal) {
-  const char *text = NULL, *exception = espq_entropy_exception(refusal, &text);
-  int n = espq_lua_fail(L, err);
-  if (!refusal) return n;
-  lua_pushstring(L, exception);
-  lua_pushstring(L, text);
-  return n + 2;
-}
-
 /* The histogram of tensor i, or the refusal that explains why it has none. */
 static espq_status get_histogram(const espq_observation *o, size_t which, espq_histogram *h, espq_entropy_refusal *refusal,
                                  espq_error *err) {
@@ -147,7 +138,7 @@ static int observation_threshold(lua_State *L) {
   espq_status status = get_histogram(o->observation, which, &h, &refusal, &err);
   if (!status) status = espq_entropy_threshold(&h, 128, &threshold, &refusal, &err);
   espq_histogram_free(&h);
-  if (status) return refuse(L, &err, refusal);
+  if (status) return espq_lua_refuse(L, &err, refusal);
   lua_pushnumber(L, threshold);
   return 1;
 }

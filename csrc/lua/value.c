@@ -300,17 +300,31 @@ static int value_set_quant(lua_State *L) {
 
 /* --- the class --- */
 
+/* Dimension i of v as text, pushed. */
+static void push_dim_text(lua_State *L, const espq_value *v, int i) {
+  const char *cross = i ? "x" : "";
+  if (v->symbol[i]) lua_pushfstring(L, "%s%s", cross, v->symbol[i]);
+  else if (v->shape.dim[i] < 0) lua_pushfstring(L, "%s?", cross);
+  else lua_pushfstring(L, "%s%I", cross, (lua_Integer)v->shape.dim[i]);
+}
+
+/* "input 'x': float32 Nx3x8x8" */
 static int value_tostring(lua_State *L) {
+  lua_settop(L, 1);
   const espq_lua_handle *h = luaL_checkudata(L, 1, espq_lua_value_name);
-  char shape[160];
   if (!espq_lua_alive(h, espq_lua_value_name)) {
     lua_pushliteral(L, "value (removed)");
     return 1;
   }
-  const espq_value *v = &h->owner->graph->values[h->id];
-  const char *text = v->shape.rank < 0 ? "?" : espq_shape_text(v->shape.rank, v->shape.dim, shape, sizeof shape);
-  const char *kind = v->constant ? "constant " : espq_graph_is_input(h->owner->graph, h->id) ? "input " : "";
-  lua_pushfstring(L, "%s'%s': %s %s", kind, v->name, espq_dtype_name(v->dtype), text);
+  espq_lua_pushowner(L, 1);
+  const espq_graph *g = espq_lua_hold(L, 2);
+  const espq_value v = g->values[h->id]; /* a copy: what it points to lies in the arena that is held */
+  const char *kind = v.constant ? "constant " : espq_graph_is_input(g, h->id) ? "input " : "";
+  lua_pushfstring(L, "%s'%s': %s %s", kind, v.name, espq_dtype_name(v.dtype),
+                  v.shape.rank < 0 ? "?" : v.shape.rank == 0 ? "scalar" : "");
+  for (int i = 0; i < v.shape.rank; i++) push_dim_text(L, &v, i);
+  lua_concat(L, lua_gettop(L) - 3);
+  espq_lua_drop(L, 3);
   return 1;
 }
 
