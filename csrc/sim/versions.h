@@ -24,8 +24,12 @@
 
 #if defined(__x86_64__)
 #define ESPQ_TARGET_AVX2 __attribute__((target("avx2")))
+#if defined(__clang__)
+#define ESPQ_TARGET_AVX512 __attribute__((target("avx2,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")))
+#else /* gcc would otherwise vectorize with half of a register */
 #define ESPQ_TARGET_AVX512 \
   __attribute__((target("avx2,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,prefer-vector-width=512")))
+#endif
 #define ESPQ_VERSIONS_OF(name, params, portable, avx2, avx512)                \
   static void name##_portable params { name##_body portable; }                \
   ESPQ_TARGET_AVX2 static void name##_avx2 params { name##_body avx2; }       \
