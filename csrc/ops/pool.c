@@ -37,8 +37,9 @@ static espq_status infer_global(espq_call *call, espq_error *err) {
   espq_status status = espq_port_number(call, 0, err);
   if (status) return status;
   if (shape.rank < 3)
-    return espq_call_fail(call, err, ESPQ_EFORMAT, "input 0 '%.100s' has shape %s, expected (N,C,...) of rank 3 or more",
-                          call->in[0].name, espq_shape_text(shape.rank, shape.dim, text, sizeof text));
+    return espq_call_fail(call, err, ESPQ_EFORMAT,
+                          "input 0 '%.100s' has shape %s, expected (N,C,...) of rank 3 or more", call->in[0].name,
+                          espq_shape_text(shape.rank, shape.dim, text, sizeof text));
   for (int i = 2; i < shape.rank; i++) {
     if (shape.dim[i] == 0) return espq_call_fail(call, err, ESPQ_EFORMAT, "axis %d of the input is empty", i);
     shape.dim[i] = 1;
