@@ -35,6 +35,7 @@ void espq_lua_open_files(lua_State *L);
 void espq_lua_open_quant(lua_State *L);
 void espq_lua_open_run(lua_State *L);
 void espq_lua_open_stats(lua_State *L);
+void espq_lua_open_pack(lua_State *L);
 void espq_lua_open_quant(lua_State *L);
 void espq_lua_open_run(lua_State *L);
 
