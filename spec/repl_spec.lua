@@ -121,6 +121,17 @@ describe("completion", function()
     assert.same({ "o:copy" }, complete("o:co", { o = object }))
   end)
 
+  it("looks into the fields of a lazy module, and only those it lists", function()
+    local lazy = setmetatable({}, {
+      __fields = { onnx = true, broken = true },
+      __index = function(_, name) return name == "onnx" and { load = print } or error(name) end,
+    })
+    assert.same({ "l.onnx.load" }, complete("l.onnx.", { l = lazy }))
+    assert.same({ "l.onnx" }, complete("l.o", { l = lazy }))
+    assert.same({}, complete("l.broken.", { l = lazy }))
+    assert.same({}, complete("l.other.", { l = lazy }))
+  end)
+
   it("knows globals and keywords", function()
     assert.same({ "text", "then", "trap", "true" }, complete("t", env))
     assert.same({}, complete("", env))

@@ -1,4 +1,4 @@
---- Completion for the REPL: fields of tables and methods of objects, found without calling anything.
+--- Completion for the REPL: fields of tables and methods of objects, found without running code that could do harm.
 ---
 ---     complete("espquant.opt", _G)      --> {"espquant.optimizer"}
 ---     complete("print(model:no", _G)    --> {"print(model:node", "print(model:nodes"}
@@ -11,15 +11,21 @@ local KEYWORDS = {
 }
 
 -- An entry of the metatable that is a table: __index (a function there might do anything), or the __methods and
--- __fields that the classes of the C module keep for this purpose.
+-- __fields that our classes and lazy modules keep for this purpose.
 local function meta_table(value, event)
   local mt = debug.getmetatable(value)
   local entry = type(mt) == "table" and rawget(mt, event)
   return type(entry) == "table" and entry or nil
 end
 
--- value[name] along tables and __index tables, without running code.
+-- value[name] along tables and __index tables. Only fields listed in __fields are read through a function: listing
+-- them is the promise that reading is harmless.
 local function field(value, name)
+  local fields = meta_table(value, "__fields")
+  if fields and fields[name] ~= nil then
+    local ok, found = pcall(function() return value[name] end)
+    return ok and found or nil
+  end
   for _ = 1, 10 do
     if type(value) == "table" then
       local found = rawget(value, name)

@@ -84,6 +84,7 @@ class("tensor", "t", {
 })
 
 class("graph", "g", {
+  arithmetic = "whose rounding and accumulators the integer kernels follow",
   inputs = "the list of input values",
   outputs = "the list of output values",
   ir_version = "the version of the ONNX file format",
@@ -106,6 +107,7 @@ class("graph", "g", {
   prune = "()\nRemoves what no output needs; returns how many nodes went.",
   remove_input = "(value)\nTakes an input off the list; the value stays.",
   remove_node = "(node)\nRemoves a node whose outputs nobody reads.",
+  remove_value = "(value)\nRemoves a value that nobody makes, reads or returns; false when it is in use.",
   replace = "(old, with)\nLets everybody who reads a value, or a node's first output, read another one.",
   sort = "()\nPuts the nodes into topological order.",
   value = "(name)\nThe value of that name, or nil.",
@@ -133,6 +135,7 @@ class("node", "n", {
   remove = "()\nRemoves the node from its graph.",
   set_attr = "(name, value | nil[, kind])\nSets an attribute; nil removes it.",
   set_input = "(i, value | false)\nSets one input; those between it and the last are left out.",
+  why_not = "()\nWhy the node cannot be quantized; nil: it can.",
   set_inputs = "({value | false, ...})\nSets all inputs.",
 })
 

@@ -92,8 +92,15 @@ local function first_sentence(text)
   return (text or ""):gsub("%s+", " "):match "^(.-%.)%s" or (text or ""):gsub("%s+", " ")
 end
 
+-- The first sentence of the doc comment that opens a loaded module.
+local function module_summary(value)
+  local name = module_name(value)
+  local path = name and package.searchpath(name, package.path)
+  return path and first_sentence(block_starting_at(read_lines(path), 1)) or type(value)
+end
+
 local function member_line(prefix, name, member)
-  if type(member) ~= "function" then return ("  %s%s: %s"):format(prefix, name, type(member)) end
+  if type(member) ~= "function" then return ("  %s%s  %s"):format(prefix, name, module_summary(member)) end
   local signature, text = M.of_function(member)
   if not signature then
     text = c_texts()[c_name(member) or ""] or ""
@@ -118,6 +125,9 @@ local function describe_module(value, name)
   local path = name and package.searchpath(name, package.path)
   local lines = { name or "a table" }
   if path then lines[#lines + 1] = block_starting_at(read_lines(path), 1) end
+  -- A lazy module lists what it loads when asked in __fields.
+  local _, lazy = members_of(debug.getmetatable(value))
+  for field in next, lazy do local _ = value[field] end
   list_members(lines, value, "")
   return table.concat(lines, "\n")
 end
@@ -141,8 +151,9 @@ end
 function M.text(value)
   if type(value) == "function" then return describe_function(value) end
   local mt = debug.getmetatable(value)
-  if type(value) == "table" and not (mt and rawget(mt, "__index")) then
-    return describe_module(value, module_name(value))
+  local name = type(value) == "table" and module_name(value)
+  if name or (type(value) == "table" and not (mt and rawget(mt, "__index"))) then
+    return describe_module(value, name)
   end
   return describe_object(value)
 end
