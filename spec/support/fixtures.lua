@@ -49,9 +49,9 @@ end
 function M.open(name)
   local files = M.unpack("v1/" .. name .. ".tar.gz")
   local case = { files = files, name = name }
-  function case.bytes(path) return assert(files[path], path) end
-  function case.tensor(path) return core.tensor_frombytes(assert(npy.decode(case.bytes(path)))) end
-  function case.json(path) return cjson.decode(case.bytes(path)) end
+  function case.bytes(path) return (assert(files[path], path)) end
+  function case.tensor(path) return core.tensor_frombytes((assert(npy.decode((case.bytes(path)))))) end
+  function case.json(path) return (cjson.decode((case.bytes(path)))) end
   function case.has(path) return files[path] ~= nil end
   return case
 end

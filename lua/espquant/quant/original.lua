@@ -27,7 +27,7 @@ end
 -- Adds a node and returns its output.
 function Rewrite:op(op_type, inputs, attrs, output)
   local node = self.graph:add_node {
-    op_type = op_type, inputs = inputs, outputs = { output or 1 }, attrs = attrs, before = self.before,
+    op_type = op_type, inputs = inputs, outputs = output and { output } or 1, attrs = attrs, before = self.before,
   }
   return node:output(1)
 end
