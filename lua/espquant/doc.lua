@@ -40,6 +40,11 @@ module {
   exponent_of_threshold = "(threshold)\nThe exponent for a threshold that the entropy method found.",
   exponent_of_bias = "(input_exponent, weight_exponent)\nThe exponent of a per-channel bias.",
   exponent_of_scale = "(scale)\nThe exponent of a scale; nil if it is no power of two.",
+  -- export
+  targets = "()\nWhat coefficients can be written for, a list of {runtime =, chip =}.",
+  pack_filter = '(t, {axes = "oihw", target =, runtime = "v1", grouped =, tail =})'
+    .. "\nThe elements of an integer filter in the order in which the chip reads them, as a tensor of rank 1.",
+  format_elements = "(t)\nThe elements of an int8 or int16 tensor as rows of C text.",
   -- files and the process
   read_file = "(path[, limit])\nThe bytes of a file of at most limit bytes.",
   write_file = "(path, bytes)\nWrites a file: the whole, or nothing changes.",

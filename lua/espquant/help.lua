@@ -92,8 +92,9 @@ local function first_sentence(text)
   return (text or ""):gsub("%s+", " "):match "^(.-%.)%s" or (text or ""):gsub("%s+", " ")
 end
 
--- The first sentence of the doc comment that opens a loaded module.
+-- What there is to say in a line: of a loaded module, the first sentence of the doc comment that opens it.
 local function module_summary(value)
+  if type(value) ~= "table" then return ("%s: %s"):format(type(value), tostring(value)) end
   local name = module_name(value)
   local path = name and package.searchpath(name, package.path)
   return path and first_sentence(block_starting_at(read_lines(path), 1)) or type(value)
