@@ -1,0 +1,58 @@
+--- espquant: from a float ONNX network to the integer networks of Espressif chips.
+---
+---     local espquant = require "espquant"
+---     local model = espquant.onnx.load "mnist.onnx"
+---     print(espquant.optimizer.optimize(model))
+---
+--- A field is loaded when it is first asked for, so that start-up costs nothing; no global is set.
+
+local M = {}
+
+-- Field -> module that returns it.
+local MODULES = {
+  Calibrator = "espquant.calibrator",
+  Evaluator = "espquant.evaluator",
+  dataset = "espquant.dataset",
+  errors = "espquant.errors",
+  npy = "espquant.npy",
+  onnx = "espquant.onnx",
+  optimizer = "espquant.optimizer",
+  qtable = "espquant.qtable",
+  version = "espquant.version",
+}
+
+-- Field -> function that makes it.
+local MAKERS = {}
+
+--- Makes an empty graph: espquant.graph{name =, opset =, ir_version =}.
+function MAKERS.graph()
+  return require "espquant.core".graph
+end
+
+--- espquant.tensor{{1, 2}, {3, 4}} makes a tensor of numbers (then dtype and shape, if wanted); espquant.tensor.zeros,
+--- frombytes and concat make others.
+function MAKERS.tensor()
+  local core = require "espquant.core"
+  local constructors = {
+    concat = core.concat, from = core.tensor_from, frombytes = core.tensor_frombytes, zeros = core.tensor,
+  }
+  return setmetatable(constructors, { __call = function(_, ...) return core.tensor_from(...) end })
+end
+
+local function load_field(self, name)
+  local field
+  if MODULES[name] then
+    field = require(MODULES[name])
+  elseif MAKERS[name] then
+    field = MAKERS[name]()
+  end
+  rawset(self, name, field)
+  return field
+end
+
+-- Names for completion, which must not load anything.
+local names = {}
+for name in pairs(MODULES) do names[name] = true end
+for name in pairs(MAKERS) do names[name] = true end
+
+return setmetatable(M, { __index = load_field, __name = "espquant", __fields = names })

@@ -1,0 +1,21 @@
+--- ONNX files.
+---
+---     local model, notes = espquant.onnx.load "mnist.onnx"     -- nil, message, code when it cannot be read
+---     espquant.onnx.save(model, "copy.onnx")
+
+local core = require "espquant.core"
+
+local M = {}
+
+--- Reads a model. Returns it and a list of notes about what is odd in the file; nothing is printed. `options.max_bytes`
+--- limits the size of the file and of its external data. A message begins with the path.
+function M.load(path, options)
+  return core.onnx_read(path, options)
+end
+
+--- Writes a model, the whole file or nothing: true, or nil, message, code.
+function M.save(model, path)
+  return core.onnx_write(model, path)
+end
+
+return M
