@@ -165,6 +165,7 @@ class("value", "v", {
 })
 
 class("executor", "exec", {
+  stale = "whether the graph was edited after the executor was made",
   batch = "{pure =, own =, reason =}: whether any number of images may be run at once, and if not, why",
   close = "()\nGives the memory back now; later uses raise.",
   run = "(images[, observation[, want_outputs = true]])\nRuns the graph: list of outputs, list of their names.",
