@@ -276,8 +276,15 @@ static int exec_batch(lua_State *L) {
   return 1;
 }
 
+/*** exec.stale: the executor can no longer be used, since its graph was edited or closed. */
+static int exec_stale(lua_State *L) {
+  const lua_exec *e = luaL_checkudata(L, 1, exec_name);
+  lua_pushboolean(L, !e->exec || !e->owner->graph || e->edits != e->owner->edits);
+  return 1;
+}
+
 static const luaL_Reg exec_methods[] = {{"run", exec_run}, {"close", exec_close}, {NULL, NULL}};
-static const luaL_Reg exec_fields[] = {{"batch", exec_batch}, {NULL, NULL}};
+static const luaL_Reg exec_fields[] = {{"batch", exec_batch}, {"stale", exec_stale}, {NULL, NULL}};
 static const luaL_Reg exec_meta[] = {{"__gc", exec_close}, {"__close", exec_close}, {NULL, NULL}};
 
 static const luaL_Reg functions[] = {

@@ -1,0 +1,51 @@
+--- Methods of a model that are written in Lua: model:run, model:check. Requiring this module adds them to the graph class.
+---
+---     local outputs, names = model:run(images)                               -- floats, N first
+---     local conv = model:run(images, { outputs = { "conv1_out" } })[1]       -- any tensor, by name
+---     local ok, message, code, problems = model:check { mode = "chip" }
+
+local core = require "espquant.core"
+local check = require "espquant.quant.check"
+
+local M = {}
+
+-- model -> executor of its own outputs, as long as the model lives and is not edited.
+local executors = setmetatable({}, { __mode = "k" })
+
+local function executor(model, options)
+  if options and next(options) then return core.executor(model, options) end
+  local exec = executors[model]
+  if not exec or exec.stale then
+    local message, code
+    exec, message, code = core.executor(model)
+    if not exec then return nil, message, code end
+    executors[model] = exec
+  end
+  return exec
+end
+
+--- Runs the model on images: a tensor, or a list of one tensor per input. Returns the list of outputs and the list of
+--- their names; or nil, message, code. Options: outputs (names of tensors), threads, micro_batch, isa.
+function M.run(model, images, options)
+  local exec, message, code = executor(model, options)
+  if not exec then return nil, message, code end
+  return exec:run(images)
+end
+
+--- Can the model be quantized? True, or nil, message, "unsupported", and the list of problems, each with node, op, shapes,
+--- cause. Options: mode "chip" (default) or "original", role "calibrator" (default) or "evaluator" in the original.
+function M.check(model, options)
+  options = options or {}
+  return check(model, options.mode or "chip", options.role or "calibrator")
+end
+
+local methods = debug.getmetatable(core.graph {}).__methods
+methods.run = M.run
+-- `check` verifies a graph against the operator table; with options it answers for quantization.
+local verify = methods.check
+function methods.check(model, options)
+  if options == nil then return verify(model) end
+  return M.check(model, options)
+end
+
+return M
