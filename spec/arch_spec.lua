@@ -47,6 +47,7 @@ local LUA_EDGES = {
   ["quant.*"] = { "core", "quant.*", "qtable" },
   ["dataset"] = { "core", "errors", "codec.*", "dataset.*" },
   ["dataset.*"] = { "core", "errors", "codec.*" },
+  ["model"] = { "core", "errors", "quant.*" },
   ["npy"] = { "core", "codec.*" },
   ["onnx"] = { "core" },
   ["optimizer"] = { "core", "errors", "pass", "pattern", "passes" },

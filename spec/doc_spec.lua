@@ -4,17 +4,18 @@ local core = require "espquant.core"
 local doc = require "espquant.doc"
 local help = require "espquant.help"
 
--- All keys that doc.lua must have.
+-- All keys that doc.lua must have: functions of C, since those of Lua have their doc comments.
 local function wanted()
   local keys = {}
-  for name, member in pairs(core) do
-    if type(member) == "function" then keys[name] = member end
+  local function want(key, member)
+    if type(member) == "function" and debug.getinfo(member, "S").what == "C" then keys[key] = member end
   end
+  for name, member in pairs(core) do want(name, member) end
   for key, mt in pairs(debug.getregistry()) do
     local class = type(key) == "string" and key:match "^espquant%.(.+)$"
     if class and type(mt) == "table" then
-      for name, method in pairs(mt.__methods or {}) do keys[class .. ":" .. name] = method end
-      for name, getter in pairs(mt.__fields or {}) do keys[class .. "." .. name] = getter end
+      for name, method in pairs(mt.__methods or {}) do want(class .. ":" .. name, method) end
+      for name, getter in pairs(mt.__fields or {}) do want(class .. "." .. name, getter) end
     end
   end
   return keys
