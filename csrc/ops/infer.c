@@ -48,6 +48,20 @@ static bool inputs_known(const espq_call *call) {
   return true;
 }
 
+/* Rules and kernels index the inputs that their row promises. */
+static espq_status check_arity(const espq_call *call, espq_error *err) {
+  const espq_op *op = call->node->op;
+  if (call->nin < op->min_in || (op->max_in >= 0 && call->nin > op->max_in))
+    return espq_call_fail(call, err, ESPQ_EFORMAT, "%d inputs, expected at least %d and at most %d", call->nin, op->min_in,
+                          op->max_in < 0 ? INT32_MAX : op->max_in);
+  if (call->nout < op->min_out || call->nout > op->max_out)
+    return espq_call_fail(call, err, ESPQ_EFORMAT, "%d outputs, expected %d to %d", call->nout, op->min_out, op->max_out);
+  for (int i = 0; i < op->min_in; i++)
+    if (!call->in[i].present) return espq_call_fail(call, err, ESPQ_EFORMAT, "input %d is missing", i);
+  if (!call->out[0].present) return espq_call_fail(call, err, ESPQ_EFORMAT, "output 0 is missing");
+  return ESPQ_OK;
+}
+
 /* The size of a tensor as far as it is known must be allowed, so that kernels need not check again. */
 static espq_status check_sizes(const espq_call *call, espq_error *err) {
   for (int i = 0; i < call->nout; i++) {
@@ -66,7 +80,8 @@ static espq_status infer_node(const espq_graph *g, espq_id id, espq_typed_shape 
   if (status) return status;
   const espq_op *op = g->nodes[id].op;
   forget_outputs(&call);
-  if (op && inputs_known(&call)) {
+  if (op) status = check_arity(&call, err);
+  if (op && !status && inputs_known(&call)) {
     status = op->infer(&call, err);
     if (!status) status = check_sizes(&call, err);
   }

@@ -4,13 +4,18 @@
 ---     espquant.onnx.save(model, "copy.onnx")
 
 local core = require "espquant.core"
+require "espquant.model" -- the methods of models that are written in Lua
 
 local M = {}
 
---- Reads a model. Returns it and a list of notes about what is odd in the file; nothing is printed. `options.max_bytes`
---- limits the size of the file and of its external data. A message begins with the path.
+--- Reads a model and infers its shapes. Returns it and a list of notes about what is odd in the file; nothing is printed.
+--- `options.max_bytes` limits the size of the file and of its external data. A message begins with the path.
 function M.load(path, options)
-  return core.onnx_read(path, options)
+  local model, notes, code = core.onnx_read(path, options)
+  if not model then return nil, notes, code end
+  local ok, message, status = model:infer_shapes()
+  if not ok then return nil, ("%s: %s"):format(path, message), status end
+  return model, notes
 end
 
 --- Writes a model, the whole file or nothing: true, or nil, message, code.
