@@ -36,7 +36,8 @@ end
 -- What keeps an entry from giving `count` exponents that can be printed; on the chip an exponent is an int8_t, of which
 -- -128 says that there are many.
 local function entry_fault(entry, count, chip)
-  if not entry or entry.kind == "shape" then return "has no entry in the table" end
+  if not entry then return "has no entry in the table" end
+  if entry.kind == "shape" then return "is a shape, which has no exponent" end
   if not entry.exponents then return "has a scale that is no power of two" end
   if #entry.exponents ~= count then
     return ("has %d exponents in the table, expected %d"):format(#entry.exponents, count)
