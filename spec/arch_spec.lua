@@ -36,6 +36,7 @@ local LUA_EDGES = {
   ["help"] = { "core", "doc" },
   ["repl"] = { "complete", "help", "version", "espquant", "@readline" },
   ["cli"] = { "*", "repl", "@argparse" },
+  ["command"] = { "*" },
   ["commands.*"] = { "*" },
   ["espquant"] = { "*" },
   ["pattern"] = { "core" },
@@ -55,6 +56,7 @@ local LUA_EDGES = {
   ["calibrator"] = { "core", "errors", "dataset", "export.*", "progress", "qtable", "quant" },
   ["evaluator"] = { "core", "errors", "dataset", "progress", "qtable", "quant" },
   ["export"] = { "core", "errors", "export.*" },
+  ["export.cpp"] = { "export.cpp_layers", "export.cpp_names", "export.cpp_text", table.unpack(LIBRARY) },
   ["export.*"] = { table.unpack(LIBRARY) },
 }
 
