@@ -1,0 +1,181 @@
+--- What the commands share: their options, how they open models, tables and datasets, and how they print facts.
+---
+--- Opening raises an error object, which the command line prints as one message and turns into an exit code. Notes
+--- about files go to standard error, results to standard output.
+
+local core = require "espquant.core"
+local dataset = require "espquant.dataset"
+local errors = require "espquant.errors"
+local json = require "espquant.json"
+local onnx = require "espquant.onnx"
+local options = require "espquant.quant.options"
+local qtable = require "espquant.qtable"
+
+local M = {}
+
+-- --- options ------------------------------------------------------------------------------------------------------
+
+local function one_of(...)
+  return { ... }
+end
+
+--- --bits, --granularity and --mode; `more` may ask for method and target. Nothing has a default here: what is not
+--- given comes from the table, or from the defaults of Calibrator and Evaluator.
+function M.add_quantization(parser, more)
+  more = more or {}
+  parser:option "--bits":choices(one_of("int8", "int16")):description "Width of the integers (default: int8)."
+  parser:option "--granularity":choices(one_of("per-tensor", "per-channel"))
+    :description "One exponent per weight, or one per output channel (default: per-tensor)."
+  if more.method then
+    parser:option "--method":choices(one_of("minmax", "entropy"))
+      :description "How the exponents of activations are found (default: minmax)."
+  end
+  parser:option "--mode":choices(one_of("chip", "original"))
+    :description "What the chip computes, or the figures of the original toolkit (default: chip)."
+end
+
+-- A factor such as "0.5" or "1/256".
+local function factor(text)
+  local above, below = text:match "^([%d.eE+-]+)/([%d.eE+-]+)$"
+  local value = above and tonumber(above) and tonumber(below) and tonumber(above) / tonumber(below) or tonumber(text)
+  if not value or value ~= value or math.abs(value) == math.huge then
+    return nil, ("'%s' is no factor such as 1/256"):format(text)
+  end
+  return value
+end
+
+--- --data and --scale.
+function M.add_data(parser)
+  parser:option "-d --data":count "+":argname "FILE"
+    :description ".npy, .npz or IDX file (also .gz), images first; NAME=FILE, repeated, for a model of several inputs."
+  parser:option "--scale":argname "FACTOR":convert(factor)
+    :description "What each number of the data is multiplied by, for example 1/256."
+end
+
+local function count(text)
+  local n = math.tointeger(tonumber(text))
+  if not n or n < 0 or n > 1024 then return nil, ("'%s' is no number of threads"):format(text) end
+  return n
+end
+
+function M.add_threads(parser)
+  parser:option "-j --threads":argname "N":convert(count)
+    :description "Threads (default: one per CPU); results do not depend on it."
+end
+
+function M.add_json(parser)
+  parser:flag "--json":description "Print the facts as JSON."
+end
+
+-- --- usage --------------------------------------------------------------------------------------------------------
+
+--- Says what is wrong with the options; a command returns this: the exit code of wrong usage.
+function M.usage(streams, text)
+  streams.stderr:write("espquant: ", text, "\n")
+  return errors.EXIT.usage
+end
+
+--- Options that are allowed one by one but not together: the reason, or nil.
+function M.conflict(o)
+  local ok, reason = pcall(options.check_combination, o)
+  return not ok and reason or nil
+end
+
+--- The options of a Calibrator or Evaluator: what was given, then what the table says.
+function M.settings(args, t)
+  local facts = t and t.facts or {}
+  return {
+    bits = args.bits or facts.bits and "int" .. facts.bits or "int8",
+    granularity = args.granularity or facts.granularity or "per-tensor",
+    method = args.method, mode = args.mode or facts.mode, threads = args.threads,
+  }
+end
+
+-- --- files --------------------------------------------------------------------------------------------------------
+
+--- The model at `path`; notes about odd contents go to standard error.
+function M.model(path, streams)
+  local model, notes = errors.check(onnx.load(path))
+  for _, note in ipairs(notes or {}) do streams.stderr:write("espquant: note: ", path, ": ", note, "\n") end
+  return model
+end
+
+function M.table(path)
+  return errors.check(qtable.load(path))
+end
+
+local function open_data(path, args)
+  return errors.check(dataset.open(path, { scale = args.scale }))
+end
+
+--- The dataset of --data and --scale for the model.
+function M.data(args, model)
+  local known, sources, named = {}, {}, false
+  for _, input in ipairs(model.inputs) do known[input.name] = true end
+  for _, word in ipairs(args.data) do
+    local name, path = word:match "^([^=]+)=(.+)$"
+    named = known[name] or named
+    sources[known[name] and name or #sources + 1] = open_data(known[name] and path or word, args)
+  end
+  if #sources == 1 and not named then return errors.check(dataset.of(sources[1], model)) end
+  if #sources > 0 then
+    errors.raise("format", "several files of data: write NAME=FILE with the name of an input for each of them")
+  end
+  return errors.check(dataset.of(sources, model))
+end
+
+--- `mnist.onnx` with "_calib.pickle" for ".onnx".
+function M.beside(path, ending)
+  return (path:gsub("%.[oO][nN][nN][xX]$", "")) .. ending
+end
+
+-- Whether two names lead to one file: no output may overwrite its own input.
+local function same_file(a, b)
+  local function plain(path) return (path:gsub("/%./", "/"):gsub("^%./", ""):gsub("//+", "/")) end
+  return plain(a) == plain(b)
+end
+
+--- The reason that `output` must not be written, or nil.
+function M.overwrites(output, ...)
+  for _, input in ipairs { ... } do
+    if same_file(output, input) then return ("'%s' is an input; choose another name with -o"):format(output) end
+  end
+end
+
+-- --- printing -----------------------------------------------------------------------------------------------------
+
+--- One JSON value, its items on lines of their own.
+function M.print_json(streams, value)
+  streams.stdout:write(json.encode(value, { indent = 1, levels = 3 }), "\n")
+end
+
+--- Columns aligned; `rows` are lists of strings, the first one the heading; right[i]: column i is aligned to the right.
+function M.print_columns(streams, rows, right)
+  local widths = {}
+  for _, row in ipairs(rows) do
+    for i, cell in ipairs(row) do widths[i] = math.max(widths[i] or 0, utf8.len(cell) or #cell) end
+  end
+  for _, row in ipairs(rows) do
+    local cells = {}
+    for i, cell in ipairs(row) do
+      local blanks = (" "):rep(widths[i] - (utf8.len(cell) or #cell))
+      cells[i] = right and right[i] and blanks .. cell or cell .. blanks
+    end
+    streams.stdout:write((table.concat(cells, "  "):gsub("%s+$", "")), "\n")
+  end
+end
+
+--- "12,345".
+function M.thousands(n)
+  local text = ("%d"):format(n)
+  repeat
+    local changed
+    text, changed = text:gsub("^(%-?%d+)(%d%d%d)", "%1,%2")
+  until changed == 0
+  return text
+end
+
+--- Seconds since some moment, for speeds.
+M.clock = core.clock
+
+return M

@@ -1,0 +1,123 @@
+--- espquant evaluate: the integer model beside the float model, on data and labels.
+
+local Evaluator = require "espquant.evaluator"
+local command = require "espquant.command"
+local core = require "espquant.core"
+local dataset = require "espquant.dataset"
+local errors = require "espquant.errors"
+local progress = require "espquant.progress"
+
+local M = { name = "evaluate", summary = "accuracy of the integer model and its agreement with the float model" }
+
+local function percentage(text)
+  local value = tonumber((text:gsub("%%$", "")))
+  if not value or value < 0 or value > 100 then return nil, ("'%s' is no percentage"):format(text) end
+  return value
+end
+
+function M.configure(parser)
+  parser:argument("model"):description "The .onnx file that was calibrated."
+  parser:option "-t --table":count "1":argname "TABLE":description "The quantization table, .pickle or .json."
+  command.add_data(parser)
+  parser:option "-l --labels":argname "FILE":description "The right classes, one number per image, from 0."
+  parser:option "--min-accuracy":argname "PERCENT":convert(percentage)
+    :description "Exit with 1 when the integer model's accuracy is lower."
+  parser:option "--min-agreement":argname "PERCENT":convert(percentage)
+    :description "Exit with 1 when fewer images get the float model's class."
+  command.add_quantization(parser)
+  command.add_threads(parser)
+  command.add_json(parser)
+end
+
+local function load_labels(path, images)
+  if not path then return nil end
+  local raw = errors.check(dataset.open(path)):raw()
+  local labels = errors.check(raw:reshape { -1 }:astype "int64")
+  if images and #labels ~= images then
+    errors.raise("format", ("%s: %d labels for %d images"):format(path, #labels, images))
+  end
+  return labels
+end
+
+-- The class of each image: the index of the largest number of the first output.
+local function classes(outputs, images)
+  return errors.check(outputs[1]:reshape { images, -1 }):argmax()
+end
+
+local function count_equal(a, b)
+  local _, _, different = a:equal(b)
+  return #a - (different or 0)
+end
+
+local function timed(self, key, f, ...)
+  local start = command.clock()
+  local outputs = errors.check(f(...))
+  self[key] = self[key] + command.clock() - start
+  return outputs
+end
+
+-- One pass over the data: how many images, right answers of both models, equal answers, and seconds.
+local function compare(data, float, eva, labels)
+  local sums = { images = 0, float_right = 0, right = 0, equal = 0, float_seconds = 0, seconds = 0 }
+  local bar <close> = progress.new { title = "evaluate", total = data:count() }
+  for batch in data:batches() do
+    local n = type(batch) == "table" and #batch[1] or #batch
+    local want = classes(timed(sums, "float_seconds", float.run, float, batch), n)
+    local got = classes(timed(sums, "seconds", eva.evaluate_quantized_model, eva, batch), n)
+    sums.equal = sums.equal + count_equal(want, got)
+    if labels then
+      if sums.images + n > #labels then errors.raise("format", ("%d labels for more images"):format(#labels)) end
+      local right = labels:slice(sums.images + 1, sums.images + n)
+      sums.float_right, sums.right = sums.float_right + count_equal(want, right), sums.right + count_equal(got, right)
+    end
+    sums.images = sums.images + n
+    bar:update(sums.images)
+  end
+  return sums
+end
+
+local function facts_of(sums, eva, labels)
+  local n = sums.images
+  return {
+    images = n, bits = eva.bits, granularity = eva.granularity, mode = eva.mode,
+    accuracy = labels and sums.right / n, float_accuracy = labels and sums.float_right / n, agreement = sums.equal / n,
+    images_per_second = n / sums.seconds, float_images_per_second = n / sums.float_seconds,
+  }
+end
+
+local function percent(x)
+  return x and ("%.2f %%"):format(100 * x) or "-"
+end
+
+local function print_facts(streams, f)
+  command.print_columns(streams, {
+    { "model", "accuracy", "agreement", "images/s" },
+    { "float", percent(f.float_accuracy), "", command.thousands(f.float_images_per_second // 1) },
+    { ("int%d %s"):format(f.bits, f.granularity), percent(f.accuracy), percent(f.agreement),
+      command.thousands(f.images_per_second // 1) },
+  }, { false, true, true, true })
+end
+
+local function missed(args, facts)
+  return args.min_accuracy and facts.accuracy * 100 < args.min_accuracy
+    or args.min_agreement and facts.agreement * 100 < args.min_agreement
+end
+
+function M.run(args, streams)
+  if args.min_accuracy and not args.labels then return command.usage(streams, "--min-accuracy needs --labels") end
+  local t = command.table(args.table)
+  local settings = command.settings(args, t)
+  local wrong = command.conflict(settings)
+  if wrong then return command.usage(streams, wrong) end
+  settings.method = nil
+  local model, eva = command.model(args.model, streams), Evaluator(settings)
+  local data = command.data(args, model)
+  local labels = load_labels(args.labels, data:count())
+  eva:generate_quantized_model(model, t)
+  local float = errors.check(core.executor(model, { threads = args.threads }))
+  local facts = facts_of(compare(data, float, eva, labels), eva, labels)
+  if args.json then command.print_json(streams, facts) else print_facts(streams, facts) end
+  return not missed(args, facts)
+end
+
+return M

@@ -1,0 +1,131 @@
+--- espquant info: what is in a model, a quantization table or a file of arrays.
+
+local command = require "espquant.command"
+local dataset = require "espquant.dataset"
+local errors = require "espquant.errors"
+local json = require "espquant.json"
+local qtable = require "espquant.qtable"
+
+local M = { name = "info", summary = "print what is in a model, a table or a file of arrays" }
+
+function M.configure(parser)
+  parser:argument("file"):description ".onnx, a table (.pickle or .json), .npy, .npz or IDX."
+  parser:flag "--nodes":description "Print every node of a model."
+  command.add_json(parser)
+end
+
+local function shape_text(shape)
+  if not shape then return "any shape" end
+  local parts = {}
+  for i, d in ipairs(shape) do parts[i] = d and tostring(d) or "?" end
+  return #parts > 0 and table.concat(parts, "x") or "scalar"
+end
+
+-- --- models -------------------------------------------------------------------------------------------------------
+
+local function tensors_of(values)
+  local list = json.array()
+  for i, value in ipairs(values) do
+    local shape = json.array()
+    for k, d in ipairs(value.shape or {}) do shape[k] = d or json.null end
+    list[i] = { name = value.name, dtype = value.dtype, shape = value.shape and shape or json.null }
+  end
+  return list
+end
+
+local function count_operators(model)
+  local counts, order = {}, {}
+  for node in model:nodes() do
+    if not counts[node.op_type] then order[#order + 1] = node.op_type end
+    counts[node.op_type] = (counts[node.op_type] or 0) + 1
+  end
+  table.sort(order, function(a, b)
+    if counts[a] ~= counts[b] then return counts[a] > counts[b] end
+    return a < b
+  end)
+  return counts, order
+end
+
+local function model_facts(model)
+  local parameters = 0
+  for _, value in ipairs(model:values()) do
+    if value.constant then parameters = parameters + value.constant.count end
+  end
+  return {
+    kind = "model", name = model.name, opset = model.opset, ir_version = model.ir_version, producer = model.producer,
+    inputs = tensors_of(model.inputs), outputs = tensors_of(model.outputs), nodes = #model, parameters = parameters,
+    operators = json.object((count_operators(model))),
+  }
+end
+
+local function print_model(streams, model)
+  local facts, out = model_facts(model), streams.stdout
+  out:write(("model '%s': opset %d, IR version %d%s\n"):format(facts.name, facts.opset, facts.ir_version,
+    facts.producer ~= "" and ", by " .. facts.producer or ""))
+  for _, value in ipairs(model.inputs) do
+    out:write(("  input  %s: %s %s\n"):format(value.name, value.dtype, shape_text(value.shape)))
+  end
+  for _, value in ipairs(model.outputs) do
+    out:write(("  output %s: %s %s\n"):format(value.name, value.dtype, shape_text(value.shape)))
+  end
+  out:write(("  %d nodes, %s parameters\n"):format(facts.nodes, command.thousands(facts.parameters)))
+  local counts, order = count_operators(model)
+  for _, name in ipairs(order) do out:write(("  %5d %s\n"):format(counts[name], name)) end
+end
+
+local function model_info(args, streams)
+  local model = command.model(args.file, streams)
+  if args.json then
+    command.print_json(streams, model_facts(model))
+  elseif args.nodes then
+    streams.stdout:write(tostring(model), "\n")
+  else
+    print_model(streams, model)
+  end
+end
+
+-- --- tables and arrays --------------------------------------------------------------------------------------------
+
+local function table_info(args, streams)
+  local t = errors.check(qtable.load(args.file))
+  streams.stdout:write(args.json and t:to_json() or tostring(t) .. "\n")
+end
+
+local function array_facts(array)
+  local t = array.tensor
+  local shape = json.array(t.shape)
+  local facts = { name = array.name, dtype = t.dtype, shape = shape }
+  if t.count > 0 and (t.dtype ~= "float16" and t:isfinite()) then facts.min, facts.max = t:min(), t:max() end
+  return facts
+end
+
+local function data_info(args, streams)
+  local list = json.array()
+  for i, array in ipairs(errors.check(dataset.open(args.file)).arrays) do list[i] = array_facts(array) end
+  if args.json then return command.print_json(streams, { kind = "arrays", arrays = list }) end
+  for _, f in ipairs(list) do
+    streams.stdout:write(("%s%s %s%s\n"):format(f.name and f.name .. ": " or "", f.dtype, shape_text(f.shape),
+      f.min and (", %.6g to %.6g"):format(f.min, f.max) or ""))
+  end
+end
+
+-- --- which of them --------------------------------------------------------------------------------------------------
+
+local function kind_of(path)
+  local handle, message = io.open(path, "rb")
+  if not handle then errors.raise("io", message) end
+  local head, why = handle:read(16)
+  handle:close()
+  if why then errors.raise("io", ("%s: %s"):format(path, why)) end
+  local name = path:lower()
+  if name:match "%.onnx$" then return model_info end
+  if name:match "%.pickle$" or name:match "%.json$" or (head or ""):match "^[{\x80]" then return table_info end
+  return dataset.format_of(path) and data_info or model_info
+end
+
+function M.run(args, streams)
+  kind_of(args.file)(args, streams)
+  return true
+end
+
+return M

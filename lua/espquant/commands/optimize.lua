@@ -1,0 +1,59 @@
+--- espquant optimize: a float model made simpler, with the same results.
+
+local command = require "espquant.command"
+local errors = require "espquant.errors"
+local json = require "espquant.json"
+local onnx = require "espquant.onnx"
+local optimizer = require "espquant.optimizer"
+
+local M = { name = "optimize", summary = "fold and remove nodes of a float model" }
+
+-- The list of names in "a,b", checked.
+local function pass_list(text)
+  local known, list = {}, {}
+  for _, name in ipairs(optimizer.get_available_passes()) do known[name] = true end
+  for name in text:gmatch "[^,%s]+" do
+    if not known[name] then return nil, ("unknown pass '%s' (--list-passes names all)"):format(name) end
+    list[#list + 1] = name
+  end
+  return list
+end
+
+function M.configure(parser)
+  parser:argument("model"):args "?":description "The .onnx file."
+  parser:option "-o --output":argname "FILE":description "Where to write (default: MODEL_optimized.onnx)."
+  parser:option "--passes":argname "A,B":convert(pass_list)
+    :description "Only these passes, in this order (default: those of the original toolkit's optimize_fp_model)."
+  parser:flag "--dynamic-batch":description "Make the first dimension of the inputs symbolic first."
+  parser:flag "--list-passes":description "Print the names of all passes and stop."
+  command.add_json(parser)
+end
+
+local function print_changes(streams, facts)
+  for _, pass in ipairs(facts.passes) do
+    if pass.changes > 0 then streams.stdout:write(("%-34s %4d changes\n"):format(pass.name, pass.changes)) end
+  end
+  streams.stdout:write(("%s: %d nodes, before %d\n"):format(facts.output, facts.nodes, facts.nodes_before))
+end
+
+function M.run(args, streams)
+  if args.list_passes then
+    streams.stdout:write(table.concat(optimizer.get_available_passes(), "\n"), "\n")
+    return true
+  end
+  if not args.model then return command.usage(streams, "missing argument 'model'") end
+  local output = args.output or optimizer.optimized_path(args.model)
+  local wrong = command.overwrites(output, args.model)
+  if wrong then return command.usage(streams, wrong) end
+  local model = command.model(args.model, streams)
+  local before, names = #model, args.passes or optimizer.FP_MODEL_PASSES
+  if args.dynamic_batch then model = optimizer.convert_model_batch_to_dynamic(model) end
+  local graph, counts = optimizer.optimize(model, names)
+  errors.check(onnx.save(graph, output))
+  local facts = { output = output, nodes_before = before, nodes = #graph, passes = json.array() }
+  for i, name in ipairs(names) do facts.passes[i] = { name = name, changes = counts[name] } end
+  if args.json then command.print_json(streams, facts) else print_changes(streams, facts) end
+  return true
+end
+
+return M
