@@ -196,7 +196,7 @@ static espq_status infer_squeeze(espq_call *call, espq_error *err) {
   espq_shape out = {0};
   for (int i = 0; i < in->rank; i++) {
     bool goes = n ? drop[i] : in->dim[i] == 1;
-    if (goes && in->dim[i] > 1)
+    if (goes && in->dim[i] >= 0 && in->dim[i] != 1)
       return espq_call_fail(call, err, ESPQ_EFORMAT, "axis %d has %" PRId64 " entries, expected 1", i, in->dim[i]);
     if (!goes) out.dim[out.rank++] = in->dim[i];
   }
