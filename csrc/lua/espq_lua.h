@@ -36,8 +36,6 @@ void espq_lua_open_quant(lua_State *L);
 void espq_lua_open_run(lua_State *L);
 void espq_lua_open_stats(lua_State *L);
 void espq_lua_open_pack(lua_State *L);
-void espq_lua_open_quant(lua_State *L);
-void espq_lua_open_run(lua_State *L);
 
 /* --- status.c --- */
 int espq_lua_fail(lua_State *L, const espq_error *err);                      /* pushes nil, message, code; 3 */
@@ -82,7 +80,6 @@ espq_tensor **espq_lua_newtensor(lua_State *L); /* pushes a closed tensor: store
 espq_tensor **espq_lua_result(lua_State *L, int arguments);
 espq_tensor *espq_lua_checktensor(lua_State *L, int arg);  /* borrowed; raises when closed */
 espq_tensor *espq_lua_totensor(lua_State *L, int arg);     /* NULL: something else, or closed */
-void espq_lua_pushtensor(lua_State *L, espq_tensor *t);    /* takes a reference of its own */
 /* The end of a function whose new tensor is on top of the stack: charges its bytes; or nil, message, code. */
 int espq_lua_tensor_done(lua_State *L, const espq_tensor *t, espq_status status, const espq_error *err);
 espq_dtype espq_lua_checkdtype(lua_State *L, int arg, const char *otherwise);

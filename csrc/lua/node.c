@@ -149,7 +149,11 @@ static void push_attr(lua_State *L, const espq_attr *a) {
   switch (a->kind) {
     case ESPQ_ATTR_INT: lua_pushinteger(L, a->i); return;
     case ESPQ_ATTR_FLOAT: lua_pushnumber(L, (lua_Number)a->f); return;
-    case ESPQ_ATTR_TENSOR: espq_lua_pushtensor(L, a->tensor); return;
+    case ESPQ_ATTR_TENSOR: {
+      espq_tensor **t = espq_lua_newtensor(L);
+      *t = espq_tensor_retain(a->tensor);
+      return;
+    }
     case ESPQ_ATTR_STRING:
     case ESPQ_ATTR_OPAQUE: lua_pushlstring(L, a->s.text ? a->s.text : "", a->s.text ? a->s.size : 0); return;
     default: break;

@@ -43,11 +43,6 @@ espq_tensor *espq_lua_totensor(lua_State *L, int arg) {
   return t ? *t : NULL;
 }
 
-void espq_lua_pushtensor(lua_State *L, espq_tensor *t) {
-  espq_tensor_retain(t);
-  *espq_lua_newtensor(L) = t;
-}
-
 int espq_lua_tensor_done(lua_State *L, const espq_tensor *t, espq_status status, const espq_error *err) {
   if (status) return espq_lua_fail(L, err);
   espq_lua_charge(L, espq_tensor_bytes(t));
