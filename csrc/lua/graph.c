@@ -1,7 +1,6 @@
 /* The class espquant.graph: life, handles, lists, order and checks. Adding and replacing is in build.c. */
 #include "graph/graph.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
