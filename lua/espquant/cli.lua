@@ -161,7 +161,7 @@ end
 -- The parser of a command, and a function that tells whether --help stopped it (argparse itself would exit).
 local function make_parser(command)
   local argparse = require "argparse"
-  local parser = argparse("espquant " .. command.name, command.summary):add_help(false)
+  local parser = argparse("espquant " .. command.name, command.summary):add_help(false):help_max_width(100)
   local asked = false
   command.configure(parser)
   parser:flag("-h --help", "Show this help message."):action(function()

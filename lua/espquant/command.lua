@@ -144,9 +144,9 @@ end
 
 -- --- printing -----------------------------------------------------------------------------------------------------
 
---- One JSON value, its items on lines of their own.
+--- One JSON value, an item a line.
 function M.print_json(streams, value)
-  streams.stdout:write(json.encode(value, { indent = 1, levels = 3 }), "\n")
+  streams.stdout:write(json.encode(value, { indent = 1, levels = 2 }), "\n")
 end
 
 --- Columns aligned; `rows` are lists of strings, the first one the heading; right[i]: column i is aligned to the right.
@@ -173,6 +173,11 @@ function M.thousands(n)
     text, changed = text:gsub("^(%-?%d+)(%d%d%d)", "%1,%2")
   until changed == 0
   return text
+end
+
+--- "1 node", "2 nodes".
+function M.plural(n, noun)
+  return ("%s %s%s"):format(M.thousands(n), noun, n == 1 and "" or "s")
 end
 
 --- Seconds since some moment, for speeds.

@@ -68,7 +68,7 @@ local function check_complete(model, t)
     end
   end
   if #missing > 0 then
-    errors.raise("format", table.concat(missing, "\n") .. "\nthe provided quantization table is not complete", missing)
+    errors.raise("format", "the provided quantization table is not complete", missing)
   end
 end
 

@@ -35,7 +35,7 @@ function M.run(args, streams)
   if args.json then
     command.print_json(streams, facts_of(ok, message, problems))
   elseif ok then
-    streams.stdout:write(("%s: all %d nodes can be quantized\n"):format(args.model, #model))
+    streams.stdout:write(("%s: can be quantized (%s)\n"):format(args.model, command.plural(#model, "node")))
   else
     print_problems(streams, ("%s: %s"):format(args.model, message), problems or {})
   end

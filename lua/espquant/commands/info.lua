@@ -58,17 +58,17 @@ local function model_facts(model)
   }
 end
 
+local function value_text(value)
+  return ("%s: %s %s"):format(value.name, value.dtype or "unknown type", shape_text(value.shape))
+end
+
 local function print_model(streams, model)
   local facts, out = model_facts(model), streams.stdout
   out:write(("model '%s': opset %d, IR version %d%s\n"):format(facts.name, facts.opset, facts.ir_version,
     facts.producer ~= "" and ", by " .. facts.producer or ""))
-  for _, value in ipairs(model.inputs) do
-    out:write(("  input  %s: %s %s\n"):format(value.name, value.dtype, shape_text(value.shape)))
-  end
-  for _, value in ipairs(model.outputs) do
-    out:write(("  output %s: %s %s\n"):format(value.name, value.dtype, shape_text(value.shape)))
-  end
-  out:write(("  %d nodes, %s parameters\n"):format(facts.nodes, command.thousands(facts.parameters)))
+  for _, value in ipairs(model.inputs) do out:write("  input  ", value_text(value), "\n") end
+  for _, value in ipairs(model.outputs) do out:write("  output ", value_text(value), "\n") end
+  out:write(("  %s, %s\n"):format(command.plural(facts.nodes, "node"), command.plural(facts.parameters, "parameter")))
   local counts, order = count_operators(model)
   for _, name in ipairs(order) do out:write(("  %5d %s\n"):format(counts[name], name)) end
 end
@@ -95,7 +95,8 @@ local function array_facts(array)
   local t = array.tensor
   local shape = json.array(t.shape)
   local facts = { name = array.name, dtype = t.dtype, shape = shape }
-  if t.count > 0 and (t.dtype ~= "float16" and t:isfinite()) then facts.min, facts.max = t:min(), t:max() end
+  if t.dtype == "float16" then t = errors.check(t:astype "float32") end
+  if t.count > 0 and t:isfinite() then facts.min, facts.max = t:min(), t:max() end
   return facts
 end
 
@@ -103,6 +104,7 @@ local function data_info(args, streams)
   local list = json.array()
   for i, array in ipairs(errors.check(dataset.open(args.file)).arrays) do list[i] = array_facts(array) end
   if args.json then return command.print_json(streams, { kind = "arrays", arrays = list }) end
+  if #list == 0 then streams.stdout:write("no array\n") end
   for _, f in ipairs(list) do
     streams.stdout:write(("%s%s %s%s\n"):format(f.name and f.name .. ": " or "", f.dtype, shape_text(f.shape),
       f.min and (", %.6g to %.6g"):format(f.min, f.max) or ""))

@@ -31,9 +31,11 @@ end
 
 local function print_changes(streams, facts)
   for _, pass in ipairs(facts.passes) do
-    if pass.changes > 0 then streams.stdout:write(("%-34s %4d changes\n"):format(pass.name, pass.changes)) end
+    local text = ("%-34s %s\n"):format(pass.name, command.plural(pass.changes, "change"))
+    if pass.changes > 0 then streams.stdout:write(text) end
   end
-  streams.stdout:write(("%s: %d nodes, before %d\n"):format(facts.output, facts.nodes, facts.nodes_before))
+  local nodes = command.plural(facts.nodes, "node")
+  streams.stdout:write(("%s: %s, before %d\n"):format(facts.output, nodes, facts.nodes_before))
 end
 
 function M.run(args, streams)

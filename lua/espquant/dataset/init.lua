@@ -24,7 +24,7 @@ local M = {}
 local FORMATS = {
   require "espquant.dataset.npy",
   require "espquant.dataset.npz",
-  require "espquant.dataset.idx",
+  (require "espquant.dataset.idx"), -- require returns a second value
 }
 local BATCH = 64
 local OPTIONS = { scale = true, shape = true, array = true }
@@ -90,17 +90,17 @@ local function by_name_expected(inputs, where)
     table.concat(input_names(inputs), ", ")), "format"
 end
 
--- A tensor (one input), or a table of tensors by input name, as an item of fitted views.
+-- A tensor (one input), or a table of tensors by input name or in the inputs' order, as an item of fitted views.
 local function to_item(value, inputs, where)
   local item = {}
   if is_tensor(value) then
     if #inputs > 1 then return by_name_expected(inputs, where) end
-    value = { [inputs[1].name] = value }
+    value = { value }
   elseif type(value) ~= "table" then
     return nil, ("%s: tensor expected, got %s"):format(where, type(value)), "format"
   end
   for k, input in ipairs(inputs) do
-    local tensor = value[input.name]
+    local tensor = value[input.name] or value[k]
     if not is_tensor(tensor) then return nil, ("%s: no tensor for input '%s'"):format(where, input.name), "format" end
     local view, message, code = fit.view(tensor, input, where)
     if not view then return nil, message, code end
@@ -156,10 +156,11 @@ end
 
 -- One input takes a file's only array whatever its name; else names decide.
 local function of_file(data, inputs)
+  local first = data.arrays[1]
+  if not first then return { start = list_stream {}, total = 0 } end
   local values = {}
-  for _, array in ipairs(data.arrays) do values[array.name or false] = array.tensor end
-  if #inputs == 1 and #data.arrays == 1 then values = data.arrays[1].tensor end
-  if #data.arrays == 0 then return { start = list_stream {}, total = 0 } end
+  for _, array in ipairs(data.arrays) do values[array.name or 0] = array.tensor end
+  if #data.arrays == 1 and (#inputs == 1 or not first.name) then values = first.tensor end
   local item, message, code = to_item(values, inputs, data.path)
   if item then return { start = list_stream { item }, total = #item[1], scale = data.scale } end
   local names = data:names()
@@ -195,7 +196,8 @@ local function of_names(sources, inputs, where, step)
     part, message, code = bind(sources[input.name], { input }, ("%s of input '%s'"):format(where, input.name), step)
     if not part then return nil, message, code end
     if total and part.total and part.total ~= total then
-      return nil, ("%s: %d images for input '%s', %d before"):format(where, part.total, input.name, total), "format"
+      return nil, ("%s: %d images for input '%s', %d for those before it"):format(where, part.total, input.name,
+        total), "format"
     end
     parts[k], total = part, total or part.total
   end
@@ -262,7 +264,8 @@ end
 bind = function(source, inputs, where, step)
   local found, message, code = source_of(source, inputs, where, step)
   if not found then return nil, message, code end
-  if type(source) == "string" then where = source elseif file.is(source) then where = source.path end
+  if type(source) == "string" then where = source end
+  if type(source) == "table" then where = file.is(source) and source.path or rawget(source, "where") or where end
   found.inputs, found.where, found.step = inputs, where, step
   if found.total == 0 then return nil, ("%s: it holds no image"):format(found.where), "format" end
   return setmetatable(found, Dataset)

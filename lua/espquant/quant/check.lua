@@ -29,13 +29,11 @@ local function problem(node, cause)
 end
 
 -- A constant of arithmetic that holds NaN or infinity, named; it would make the exponent meaningless.
-local function bad_constants(graph, list)
-  for node in graph:nodes() do
-    for _, input in ipairs(node.inputs) do
-      if input and input.constant and input.dtype == "float32" and not input.constant:isfinite() then
-        list[#list + 1] = problem(node, ("constant '%s' holds NaN or infinite values; train or export the model again")
-          :format(input.name))
-      end
+local function bad_constants(node, list)
+  for _, input in ipairs(node.inputs) do
+    if input and input.constant and input.dtype == "float32" and not input.constant:isfinite() then
+      list[#list + 1] = problem(node, ("constant '%s' holds NaN or infinite values; train or export the model again")
+        :format(input.name))
     end
   end
 end
@@ -57,9 +55,8 @@ local function reasons(graph)
   local list = {}
   for node in graph:nodes() do
     local why = node:why_not()
-    if why then list[#list + 1] = problem(node, why) end
+    if why then list[#list + 1] = problem(node, why) else bad_constants(node, list) end
   end
-  bad_constants(graph, list)
   return list
 end
 

@@ -274,7 +274,7 @@ function Policy:check_finite()
     end
   end
   if #problems == 0 then return true end
-  return nil, ("%d tensors cannot be quantized: %s"):format(#problems, table.concat(problems, "; ")), "format", problems
+  return nil, ("%d tensor%s cannot be quantized"):format(#problems, #problems == 1 and "" or "s"), "format", problems
 end
 
 --- Builds the table. `options`: bits, granularity, method, mode ("chip" or "original"), input_exponent (else -7, -15).
