@@ -53,7 +53,7 @@ enum { TYPES = 4 };
 static const void *bytes(void) {
   static int64_t data[MAX];
   if (!data[0])
-    for (int i = 0; i < MAX; i++) data[i] = 0x0101010101010101 * (i % 199 + 1);
+    for (int i = 0; i < MAX; i++) data[i] = (int64_t)(0x0101010101010101u * (uint64_t)(i % 199 + 1));
   return data;
 }
 
