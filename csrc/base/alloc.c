@@ -5,11 +5,37 @@
 
 enum { ALIGNMENT = 64 };
 
+#ifdef __SANITIZE_ADDRESS__
+/* The sanitizer's own allocator sees the exact end of a block. */
 void *espq_alloc(size_t bytes) {
   if (bytes > ESPQ_ALLOC_MAX) return NULL;
   size_t rounded = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
   return aligned_alloc(ALIGNMENT, rounded ? rounded : ALIGNMENT);
 }
+
+void espq_free(void *block) {
+  free(block);
+}
+#else
+/* Not aligned_alloc: glibc before 2.38 does not reuse a freed aligned block for the next request of its size, and the
+ * heap grows without end. The word before a block says where malloc's block begins. */
+void *espq_alloc(size_t bytes) {
+  if (bytes > ESPQ_ALLOC_MAX) return NULL;
+  unsigned char *raw = malloc(bytes + ALIGNMENT + sizeof raw);
+  if (!raw) return NULL;
+  unsigned char *block = raw + sizeof raw;
+  block += (ALIGNMENT - (uintptr_t)block % ALIGNMENT) % ALIGNMENT;
+  memcpy(block - sizeof raw, &raw, sizeof raw);
+  return block;
+}
+
+void espq_free(void *block) {
+  unsigned char *raw;
+  if (!block) return;
+  memcpy(&raw, (unsigned char *)block - sizeof raw, sizeof raw);
+  free(raw);
+}
+#endif
 
 void *espq_calloc(size_t count, size_t size) {
   if (size && count > ESPQ_ALLOC_MAX / size) return NULL;
@@ -29,10 +55,6 @@ void *espq_grow(void *array, size_t *capacity, size_t need, size_t size) {
   espq_free(array);
   *capacity = n;
   return grown;
-}
-
-void espq_free(void *block) {
-  free(block);
 }
 
 bool espq_mul64(int64_t a, int64_t b, int64_t *out) {

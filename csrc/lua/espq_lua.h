@@ -44,6 +44,10 @@ int espq_lua_raise(lua_State *L, const espq_error *err);                     /* 
 /* Tells the collector about bytes that only C sees, so that it works as hard as if they were Lua's. Comes last. */
 void espq_lua_charge(lua_State *L, size_t bytes);
 
+/* Exponents in Lua: integers; -math.huge, math.huge and NaN for scales of 0, infinity and NaN (quant.c). */
+void espq_lua_pushexponent(lua_State *L, int exponent);
+/* An exponent or a list of at least one, in a block that is pushed; raises for anything else. */
+int32_t *espq_lua_checkexponents(lua_State *L, int arg, int *n);
 /* As espq_lua_fail, and then the exception and text of the original for this refusal; 5 (stats.c). */
 int espq_lua_refuse(lua_State *L, const espq_error *err, espq_entropy_refusal refusal);
 

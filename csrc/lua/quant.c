@@ -6,17 +6,21 @@
 #include "quant/exponent.h"
 #include "quant/quantize.h"
 
-static int push_exponent(lua_State *L, int e) {
+void espq_lua_pushexponent(lua_State *L, int e) {
   if (e == ESPQ_EXPONENT_ZERO) lua_pushnumber(L, -HUGE_VAL);
   else if (e == ESPQ_EXPONENT_INF) lua_pushnumber(L, HUGE_VAL);
   else if (e == ESPQ_EXPONENT_NAN) lua_pushnumber(L, (lua_Number)NAN);
   else lua_pushinteger(L, e);
+}
+
+static int push_exponent(lua_State *L, int e) {
+  espq_lua_pushexponent(L, e);
   return 1;
 }
 
 static int to_exponent(lua_State *L, int index, int arg) {
   lua_Number x = lua_tonumber(L, index);
-  if (!lua_isnumber(L, index)) luaL_argerror(L, arg, "exponent: number expected");
+  if (lua_type(L, index) != LUA_TNUMBER) luaL_argerror(L, arg, "exponent: number expected");
   if (isnan(x)) return ESPQ_EXPONENT_NAN;
   if (isinf(x)) return x < 0 ? ESPQ_EXPONENT_ZERO : ESPQ_EXPONENT_INF;
   if (x != floor(x) || fabs(x) > 1e6) luaL_argerror(L, arg, "exponent: an integer of at most a million expected");
@@ -58,8 +62,7 @@ static int exponent_of_scale(lua_State *L) {
   return push_exponent(L, e);
 }
 
-/* An exponent or a list of them, in a block that is pushed. */
-static int32_t *check_exponents(lua_State *L, int arg, int *n) {
+int32_t *espq_lua_checkexponents(lua_State *L, int arg, int *n) {
   bool list = lua_istable(L, arg);
   *n = list ? espq_lua_checklist(L, arg, 1 << 24) : 1;
   luaL_argcheck(L, *n > 0, arg, "at least one exponent expected");
@@ -82,7 +85,7 @@ static int optional_axis(lua_State *L, int arg, const espq_tensor *t, int n) {
 static int tensor_quantize(lua_State *L) {
   espq_tensor **out = espq_lua_result(L, 4);
   int n, bits = check_bits(L, 3);
-  int32_t *e = check_exponents(L, 2, &n);
+  int32_t *e = espq_lua_checkexponents(L, 2, &n);
   const espq_tensor *t = espq_lua_checktensor(L, 1);
   espq_error err;
   espq_status status = espq_quantize(t, bits, e, n, optional_axis(L, 4, t, n), espq_isa_detect(), out, &err);
@@ -94,7 +97,7 @@ static int tensor_quantize(lua_State *L) {
 static int tensor_dequantize(lua_State *L) {
   espq_tensor **out = espq_lua_result(L, 3);
   int n;
-  int32_t *e = check_exponents(L, 2, &n);
+  int32_t *e = espq_lua_checkexponents(L, 2, &n);
   const espq_tensor *t = espq_lua_checktensor(L, 1);
   espq_error err;
   espq_status status = espq_dequantize(t, e, n, optional_axis(L, 3, t, n), espq_isa_detect(), out, &err);

@@ -66,11 +66,11 @@ static espq_id *check_names(lua_State *L, int arg, const espq_graph *g, int *n) 
 
 /*** core.observe_range(graph, names): accumulates minima and maxima. */
 static int observe_range(lua_State *L) {
-  espq_lua_graph *g = espq_lua_checkgraph(L, 1);
   int n;
   lua_settop(L, 2);
-  const espq_id *ids = check_names(L, 2, g->graph, &n);
-  lua_observation *o = new_observation(L, 1, g);
+  const espq_graph *graph = espq_lua_hold(L, 1);
+  const espq_id *ids = check_names(L, 2, graph, &n);
+  lua_observation *o = new_observation(L, 1, espq_lua_checkgraph(L, 1));
   espq_error err;
   if (espq_observe_range(ids, (size_t)n, &o->observation, &err)) return espq_lua_fail(L, &err);
   return 1;
@@ -176,31 +176,41 @@ static lua_Integer option_integer(lua_State *L, const char *name) {
   return x;
 }
 
+/* Pushes a closed executor of the graph at index 1; it keeps the graph, and its memory (the hold at index 3) even when
+ * the graph is closed. */
+static lua_exec *new_exec(lua_State *L) {
+  lua_exec *e = lua_newuserdatauv(L, sizeof *e, 2);
+  espq_lua_graph *g = espq_lua_checkgraph(L, 1);
+  *e = (lua_exec){NULL, g, g->edits};
+  luaL_setmetatable(L, exec_name);
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, -2, 1);
+  lua_pushvalue(L, 3);
+  lua_setiuservalue(L, -2, 2);
+  return e;
+}
+
 /*** core.executor(graph[, {threads=, micro_batch=, outputs={names}, isa=}]) */
 static int executor(lua_State *L) {
   static const char *const allowed[] = {"threads", "micro_batch", "outputs", "isa", NULL};
-  espq_lua_graph *g = espq_lua_checkgraph(L, 1);
   lua_settop(L, 2);
   if (lua_isnil(L, 2)) {
     lua_newtable(L);
     lua_replace(L, 2);
   }
   espq_lua_checkfields(L, 2, allowed);
+  espq_graph *graph = espq_lua_hold(L, 1);
   espq_exec_options o = {.threads = (int)option_integer(L, "threads"), .micro_batch = option_integer(L, "micro_batch")};
   lua_getfield(L, 2, "isa");
-  o.isa = (espq_isa)luaL_checkoption(L, 3, "auto", isa_names);
+  o.isa = (espq_isa)luaL_checkoption(L, 4, "auto", isa_names);
   lua_getfield(L, 2, "outputs");
   int n = 0;
-  if (!lua_isnil(L, 4)) o.outputs = check_names(L, 4, g->graph, &n);
+  if (!lua_isnil(L, 5)) o.outputs = check_names(L, 5, graph, &n);
   o.noutputs = (size_t)n;
-  lua_exec *e = lua_newuserdatauv(L, sizeof *e, 1);
-  *e = (lua_exec){NULL, g, g->edits};
-  luaL_setmetatable(L, exec_name);
-  lua_pushvalue(L, 1);
-  lua_setiuservalue(L, -2, 1);
+  lua_exec *e = new_exec(L);
   espq_error err;
-  espq_ops_resolve(g->graph);
-  if (espq_exec_new(g->graph, &o, &e->exec, &err)) return espq_lua_fail(L, &err);
+  espq_ops_resolve(graph);
+  if (espq_exec_new(graph, &o, &e->exec, &err)) return espq_lua_fail(L, &err);
   return 1;
 }
 

@@ -138,27 +138,6 @@ static int value_is_output(lua_State *L) {
   return 1;
 }
 
-/* A scale of 0, inf or NaN has no exponent: -math.huge, math.huge and NaN stand for theirs. */
-static void push_exponent(lua_State *L, int e) {
-  if (e == ESPQ_EXPONENT_ZERO) lua_pushnumber(L, -HUGE_VAL);
-  else if (e == ESPQ_EXPONENT_INF) lua_pushnumber(L, HUGE_VAL);
-  else if (e == ESPQ_EXPONENT_NAN) lua_pushnumber(L, (lua_Number)NAN);
-  else lua_pushinteger(L, e);
-}
-
-/* Entry i of the list at arg, or the number at arg itself when i is 0. */
-static int check_exponent(lua_State *L, int arg, int i) {
-  if (i) lua_rawgeti(L, arg, i);
-  else lua_pushvalue(L, arg);
-  int ok = lua_type(L, -1) == LUA_TNUMBER;
-  lua_Number x = lua_tonumber(L, -1);
-  lua_pop(L, 1);
-  if (ok && isnan(x)) return ESPQ_EXPONENT_NAN;
-  if (ok && isinf(x)) return x < 0 ? ESPQ_EXPONENT_ZERO : ESPQ_EXPONENT_INF;
-  luaL_argcheck(L, ok && x == floor(x) && fabs(x) < 1e6, arg, "exponents are integers, math.huge, -math.huge or NaN");
-  return (int)x;
-}
-
 /* value.quant: {bits = 8, exponents = {-7}}, or nil for a float tensor. */
 static int value_quant(lua_State *L) {
   int bits = check(L)->quant.bits;
@@ -168,7 +147,7 @@ static int value_quant(lua_State *L) {
   lua_setfield(L, -2, "bits");
   lua_newtable(L);
   for (int i = 0; i < check(L)->quant.count; i++) {
-    push_exponent(L, check(L)->quant.exponent[i]);
+    espq_lua_pushexponent(L, check(L)->quant.exponent[i]);
     lua_rawseti(L, -2, i + 1);
   }
   lua_setfield(L, -2, "exponents");
@@ -286,11 +265,8 @@ static int value_set_quant(lua_State *L) {
   lua_settop(L, 3);
   lua_Integer bits = luaL_optinteger(L, 2, 0);
   luaL_argcheck(L, bits == 0 || bits == 8 || bits == 16 || bits == 32, 2, "8, 16 or 32 bits expected");
-  bool single = lua_type(L, 3) == LUA_TNUMBER;
-  int n = !bits ? 0 : single ? 1 : espq_lua_checklist(L, 3, 1 << 24);
-  luaL_argcheck(L, !bits || n > 0, 3, "no exponents");
-  int32_t *exponents = espq_lua_scratch(L, (size_t)n, sizeof *exponents);
-  for (int i = 0; i < n; i++) exponents[i] = check_exponent(L, 3, single ? 0 : i + 1);
+  int n = 0;
+  const int32_t *exponents = bits ? espq_lua_checkexponents(L, 3, &n) : NULL;
   const espq_lua_handle *h = espq_lua_checkvalue(L, 1);
   espq_error err;
   h->owner->edits++;
