@@ -56,12 +56,13 @@ local function put(self, name, fields)
   return entry
 end
 
---- Sets the exponents of a tensor; an entry that exists keeps its place in the order.
+--- Sets the exponents of a tensor; an entry that exists keeps its place in the order. Returns the entry; without
+--- exponents, the caller gives it `scales`.
 function Table:set(name, kind, exponents)
   if type(name) ~= "string" then error(("set: name of a tensor expected, got %s"):format(type(name)), 2) end
   if not KINDS[kind] then error(("set '%s': no kind '%s'"):format(name, tostring(kind)), 2) end
-  if kind ~= "shape" and #exponents == 0 then error(("set '%s': no exponent"):format(name), 2) end
-  for _, e in ipairs(exponents) do
+  if kind ~= "shape" and exponents and #exponents == 0 then error(("set '%s': no exponent"):format(name), 2) end
+  for _, e in ipairs(exponents or {}) do
     if not (math.type(e) == "integer" or type(e) == "number" and is_special(e)) then
       error(("set '%s': %s is no exponent"):format(name, tostring(e)), 2)
     end
@@ -90,7 +91,7 @@ function Table:scales(name)
   local entry = self.index[name]
   if not entry or entry.scales then return entry and entry.scales end
   local list = {}
-  for i, e in ipairs(entry.exponents) do list[i] = scale_of(e) end
+  for i, e in ipairs(entry.exponents or {}) do list[i] = scale_of(e) end
   return list[1] and list
 end
 
