@@ -284,7 +284,7 @@ static espq_status check_types(const espq_call *call, espq_error *err) {
   return ESPQ_OK;
 }
 
-/* Where a scale is 0 the integers are 0, and any other exponent is as good. */
+/* An operand of scale 0 needs no care: its integers are 0, and 0 shifted by any exponent is 0. */
 static espq_status read_exponents(const espq_call *call, binary *s, espq_error *err) {
   s->exponent = espq_calloc((size_t)s->n, sizeof *s->exponent);
   if (!s->exponent) return espq_fail_memory(err);
@@ -293,10 +293,8 @@ static espq_status read_exponents(const espq_call *call, binary *s, espq_error *
     s->zeros = (size_t)espq_port_stored(&call->out[0]) * s->size;
     s->q.eo = 0;
   }
-  for (int k = 0; k < s->n && !status; k++) {
+  for (int k = 0; k < s->n && !status; k++)
     status = espq_port_exponent(call, &call->in[s->operand[k].input], &s->exponent[k], err);
-    if (!status && s->exponent[k] == ESPQ_OPS_EXPONENT_ZERO) s->exponent[k] = s->q.eo;
-  }
   return status;
 }
 

@@ -400,8 +400,9 @@ static void test_pad_q(int bits) {
     if (form == 2) op_quant(&t, 2, bits, -3);
     if (op_ran(&t))
       for (int64_t i = 0; i < 10; i++) {
-        int64_t k = i % 5 - 1, from = i / 5 * 3 + k, v = bits == 8 ? ((int8_t *)x)[from % 6] : x[from % 6];
-        CHECK(op_integer_at(&t, i) == (k >= 0 && k < 3 ? v : form == 1 ? 0 : 12));
+        int64_t k = i % 5 - 1, from = i / 5 * 3 + k, want = form == 1 ? 0 : 12;
+        if (k >= 0 && k < 3) want = bits == 8 ? ((int8_t *)x)[from] : x[from];
+        CHECK(op_integer_at(&t, i) == want);
       }
     if (form == 2) {
       op_quant(&t, 2, bits, -4);
