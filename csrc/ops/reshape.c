@@ -203,6 +203,11 @@ static espq_status infer_squeeze(espq_call *call, espq_error *err) {
   return espq_call_result(call, &out);
 }
 
+/* Without axes the batch axis, too, goes when it holds one image and stays when it holds more. */
+static bool squeeze_mixes(const espq_call *call) {
+  return !espq_port_has(call, 1) && !espq_node_attr(call->node, "axes");
+}
+
 static espq_status infer_unsqueeze(espq_call *call, espq_error *err) {
   const espq_shape *in = &call->in[0].shape;
   int64_t axes[ESPQ_MAX_RANK];
@@ -311,7 +316,8 @@ const espq_op espq_op_Flatten = {.name = "Flatten", .domain = "", .since = 1, .m
                                  .q = &reshape_q, .v1 = MOVES | ESPQ_V1_LIFTS | ORIGINAL, .weight = -1, .bias = -1};
 const espq_op espq_op_Squeeze = {.name = "Squeeze", .domain = "", .since = 1, .min_in = 1, .max_in = 2, .min_out = 1,
                                  .max_out = 1, .attrs = axes_attrs, .infer = infer_squeeze, .f32 = &reshape_f32,
-                                 .q = &reshape_q, .v1 = MOVES | ESPQ_V1_LIFTS | ORIGINAL, .weight = -1, .bias = -1};
+                                 .q = &reshape_q, .v1 = MOVES | ESPQ_V1_LIFTS | ORIGINAL, .weight = -1, .bias = -1,
+                                 .mixes_batch = squeeze_mixes};
 const espq_op espq_op_Unsqueeze = {.name = "Unsqueeze", .domain = "", .since = 1, .min_in = 1, .max_in = 2, .min_out = 1,
                                    .max_out = 1, .attrs = axes_attrs, .infer = infer_unsqueeze, .f32 = &reshape_f32,
                                    .q = &reshape_q, .v1 = MOVES, .weight = -1, .bias = -1};

@@ -220,6 +220,21 @@ static void test_computed(void) {
   op_end(&t);
 }
 
+static void test_squeeze_mixes(void) {
+  for (int form = 0; form < 3; form++) { /* no axes, an attribute, an input */
+    op_case t;
+    espq_call call;
+    op_begin(&t, "Squeeze", form == 1 ? 11 : 13);
+    op_input(&t, ESPQ_F32, 3, (int64_t[]){4, 1, 3}, NULL);
+    if (form == 1) op_ints(&t, "axes", 1, (int64_t[]){1});
+    if (form == 2) op_constant(&t, ESPQ_I64, 1, (int64_t[]){1}, (int64_t[]){1});
+    with_call(&t, &call);
+    CHECK(t.g->nodes[t.node].op->mixes_batch(&call) == (form == 0));
+    espq_call_free(&call);
+    op_end(&t);
+  }
+}
+
 static void test_dropout(void) {
   op_case t;
   espq_call call;
@@ -284,6 +299,7 @@ int main(void) {
   test_flatten_axes();
   test_allowzero();
   test_computed();
+  test_squeeze_mixes();
   test_dropout();
   test_shape_values();
   return check_report();
