@@ -15,7 +15,9 @@ end
 local function facts_of(ok, message, problems)
   local list = json.array()
   for i, p in ipairs(problems or {}) do
-    list[i] = { node = p.node, operator = p.op, output = p.output, shapes = p.shapes, cause = p.cause }
+    list[i] = {
+      node = p.node, operator = p.op, output = p.output, shapes = p.shapes, cause = p.cause, remedy = p.remedy,
+    }
   end
   return { supported = ok, message = message, problems = list }
 end
