@@ -1,0 +1,61 @@
+-- Every row of the operator table is complete: it is tested, its facts fit together, refusals have a reason.
+local core = require "espquant.core"
+
+local function read_all(pattern)
+  local pipe = assert(io.popen("cat " .. pattern))
+  local text = pipe:read "a"
+  pipe:close()
+  return text
+end
+
+describe("the operator table #unit", function()
+  local tests = read_all "spec/c/ops/test_*.c"
+
+  it("has C tests for every operator", function()
+    for _, op in ipairs(core.ops()) do
+      assert.matches('"' .. op.name .. '"', tests, 1, true, op.name .. " occurs in no spec/c/ops/test_*.c")
+    end
+  end)
+
+  it("has a float form of every operator, and an integer form of whatever the chip takes", function()
+    for _, op in ipairs(core.ops()) do
+      assert.is_true(op.f32, op.name)
+      -- LeakyRelu runs as PRelu with one slope
+      if op.v1.chip and op.name ~= "LeakyRelu" then assert.is_true(op.q, op.name) end
+    end
+  end)
+
+  it("has one role in calibration for whatever can be quantized", function()
+    for _, op in ipairs(core.ops()) do
+      local roles = (op.v1.arithmetic and 1 or 0) + (op.v1.activation and 1 or 0) + (op.v1.shares and 1 or 0)
+      if op.v1.chip and op.name ~= "MatMul" then assert.equal(1, roles, op.name) end
+      if op.v1.calibrator then assert.equal(1, roles, op.name) end
+    end
+  end)
+
+  it("has defaults of the kind of their attribute", function()
+    local types = { int = "integer", float = "float" }
+    for _, op in ipairs(core.ops()) do
+      for _, attr in ipairs(op.attrs) do
+        if types[attr.kind] and attr.default ~= nil then
+          assert.equal(types[attr.kind], math.type(attr.default), op.name .. "." .. attr.name)
+        end
+      end
+    end
+  end)
+
+  it("gives a reason for every operator that has no integer form", function()
+    for _, op in ipairs(core.ops()) do
+      if not op.v1.chip then
+        local g = core.graph {}
+        local inputs = {}
+        local least = ({ BatchNormalization = 5, Div = 2 })[op.name] or 1
+        for i = 1, least do inputs[i] = g:add_input("x" .. i, "float32", { 1, 2, 3, 3 }) end
+        local node = g:add_node { op_type = op.name, inputs = inputs, outputs = 1 }
+        local why = node:why_not()
+        assert.is_string(why, op.name)
+        assert.is_true(#why > 20, op.name)
+      end
+    end
+  end)
+end)
