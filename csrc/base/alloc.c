@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { ALIGNMENT = 64 };
 
@@ -55,6 +56,11 @@ void *espq_grow(void *array, size_t *capacity, size_t need, size_t size) {
   espq_free(array);
   *capacity = n;
   return grown;
+}
+
+size_t espq_memory_size(void) {
+  long pages = sysconf(_SC_PHYS_PAGES), bytes = sysconf(_SC_PAGESIZE);
+  return pages > 0 && bytes > 0 ? (size_t)pages * (size_t)bytes : ESPQ_ALLOC_MAX;
 }
 
 bool espq_mul64(int64_t a, int64_t b, int64_t *out) {

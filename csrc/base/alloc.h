@@ -20,6 +20,9 @@ void *espq_calloc(size_t count, size_t size); /* zeroed */
 void *espq_grow(void *array, size_t *capacity, size_t need, size_t size);
 void espq_free(void *block);
 
+/* Bytes of memory that this machine has. */
+size_t espq_memory_size(void);
+
 /* *out = a * b (or a + b); false when it does not fit in an int64_t or an operand is negative. */
 bool espq_mul64(int64_t a, int64_t b, int64_t *out);
 bool espq_add64(int64_t a, int64_t b, int64_t *out);

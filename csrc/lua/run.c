@@ -49,12 +49,12 @@ static int observation_close(lua_State *L) {
   return 0;
 }
 
-/* A list of tensor names as ids, in a block that is pushed. */
-static espq_id *check_names(lua_State *L, int arg, const espq_graph *g, int *n) {
-  *n = espq_lua_checklist(L, arg, 1 << 24);
+/* The list of tensor names at `index` as ids, in a block that is pushed; it belongs to argument `arg`. */
+static espq_id *check_names(lua_State *L, int index, int arg, const espq_graph *g, int *n) {
+  *n = espq_lua_checklist(L, index, 1 << 24);
   espq_id *ids = espq_lua_scratch(L, (size_t)*n + 1, sizeof *ids);
   for (int i = 0; i < *n; i++) {
-    lua_rawgeti(L, arg, i + 1);
+    lua_rawgeti(L, index, i + 1);
     const char *name = lua_tostring(L, -1);
     ids[i] = name ? espq_graph_find_value(g, name) : ESPQ_NONE;
     if (ids[i] == ESPQ_NONE)
@@ -69,7 +69,7 @@ static int observe_range(lua_State *L) {
   int n;
   lua_settop(L, 2);
   const espq_graph *graph = espq_lua_hold(L, 1);
-  const espq_id *ids = check_names(L, 2, graph, &n);
+  const espq_id *ids = check_names(L, 2, 2, graph, &n);
   lua_observation *o = new_observation(L, 1, espq_lua_checkgraph(L, 1));
   espq_error err;
   if (espq_observe_range(ids, (size_t)n, &o->observation, &err)) return espq_lua_fail(L, &err);
@@ -205,7 +205,7 @@ static int executor(lua_State *L) {
   o.isa = (espq_isa)luaL_checkoption(L, 4, "auto", isa_names);
   lua_getfield(L, 2, "outputs");
   int n = 0;
-  if (!lua_isnil(L, 5)) o.outputs = check_names(L, 5, graph, &n);
+  if (!lua_isnil(L, 5)) o.outputs = check_names(L, 5, 2, graph, &n);
   o.noutputs = (size_t)n;
   lua_exec *e = new_exec(L);
   espq_error err;
@@ -249,7 +249,9 @@ static int push_outputs(lua_State *L, const lua_exec *e, int first) {
 static int exec_run(lua_State *L) {
   lua_settop(L, 4);
   const lua_exec *e = check_exec(L, 1);
-  espq_observation *o = lua_isnoneornil(L, 3) ? NULL : check_observation(L, 3)->observation;
+  const lua_observation *observed = lua_isnil(L, 3) ? NULL : check_observation(L, 3);
+  luaL_argcheck(L, !observed || observed->owner == e->owner, 3, "the observation is of another graph");
+  espq_observation *o = observed ? observed->observation : NULL;
   bool want = lua_isnil(L, 4) || lua_toboolean(L, 4);
   espq_tensor **inputs = check_inputs(L, 2, e->owner->graph);
   int n = want ? (int)espq_exec_noutputs(e->exec) : 0, first = lua_gettop(L) + 1;

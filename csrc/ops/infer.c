@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "ops/op.h"
+#include "ops/kernel.h"
 
 static void fill_port(espq_port *p, const espq_graph *g, espq_id id, const espq_typed_shape *values) {
   *p = (espq_port){.shape.rank = -1, .dtype = ESPQ_DTYPE_NONE, .name = ""};
@@ -63,30 +63,49 @@ static espq_status check_arity(const espq_call *call, espq_error *err) {
 }
 
 /* The size of a tensor as far as it is known must be allowed, so that kernels need not check again. */
-static espq_status check_sizes(const espq_call *call, espq_error *err) {
-  for (int i = 0; i < call->nout; i++) {
-    const espq_shape *s = &call->out[i].shape;
-    int64_t dim[ESPQ_MAX_RANK], count;
-    if (s->rank < 0) continue;
-    for (int k = 0; k < s->rank; k++) dim[k] = s->dim[k] < 0 ? 1 : s->dim[k];
-    if (espq_shape_count(s->rank, dim, &count, err)) return espq_error_prefix(err, "output '%.100s'", call->out[i].name);
+static espq_status check_size(const espq_shape *s, const char *what, const char *name, espq_error *err) {
+  int64_t dim[ESPQ_MAX_RANK], count;
+  if (s->rank < 0) return ESPQ_OK;
+  for (int k = 0; k < s->rank; k++) dim[k] = s->dim[k] < 0 ? 1 : s->dim[k];
+  return espq_shape_count(s->rank, dim, &count, err) ? espq_error_prefix(err, "%s '%.100s'", what, name) : ESPQ_OK;
+}
+
+static espq_status check_outputs(const espq_call *call, espq_error *err) {
+  espq_status status = ESPQ_OK;
+  for (int i = 0; i < call->nout && !status; i++)
+    status = check_size(&call->out[i].shape, "output", call->out[i].name, err);
+  return status ? espq_call_prefix(call, err) : ESPQ_OK;
+}
+
+/* Walks of the graph, here and in the policies, rely on producers standing before their readers. */
+static espq_status check_order(const espq_call *call, const bool *made, espq_error *err) {
+  for (int i = 0; i < call->nin; i++) {
+    espq_id v = call->node->in[i];
+    if (v != ESPQ_NONE && call->graph->values[v].producer != ESPQ_NONE && !made[v])
+      return espq_call_fail(call, err, ESPQ_EFORMAT,
+                            "input %d '%.100s' is made by a node that comes later: sort the graph, if it has no cycle", i,
+                            call->in[i].name);
   }
   return ESPQ_OK;
 }
 
-static espq_status infer_node(const espq_graph *g, espq_id id, espq_typed_shape *values, espq_error *err) {
+static espq_status infer_node(const espq_graph *g, espq_id id, espq_typed_shape *values, bool *made, espq_error *err) {
   espq_call call;
   espq_status status = espq_call_init(&call, g, id, values, err);
   if (status) return status;
+  status = check_order(&call, made, err);
   const espq_op *op = g->nodes[id].op;
   forget_outputs(&call);
-  if (op) status = check_arity(&call, err);
+  if (op && !status) status = check_arity(&call, err);
   if (op && !status && inputs_known(&call)) {
     status = op->infer(&call, err);
-    if (!status) status = check_sizes(&call, err);
+    if (!status) status = check_outputs(&call, err);
   }
-  for (int i = 0; i < call.nout && !status; i++)
-    if (call.out[i].present) values[call.node->out[i]] = (espq_typed_shape){call.out[i].dtype, call.out[i].shape};
+  for (int i = 0; i < call.nout && !status; i++) {
+    if (!call.out[i].present) continue;
+    values[call.node->out[i]] = (espq_typed_shape){call.out[i].dtype, call.out[i].shape};
+    made[call.node->out[i]] = true;
+  }
   espq_call_free(&call);
   return status;
 }
@@ -96,9 +115,13 @@ espq_status espq_ops_infer_at(const espq_graph *graph, const espq_shape *input_s
   for (size_t i = 0; i < graph->nvalues; i++)
     values[i] = (espq_typed_shape){graph->values[i].dtype, graph->values[i].shape};
   for (size_t i = 0; input_shapes && i < graph->ninputs; i++) values[graph->inputs[i]].shape = input_shapes[i];
-  espq_status status = ESPQ_OK;
+  bool *made = espq_calloc(graph->nvalues, sizeof *made);
+  espq_status status = made ? ESPQ_OK : espq_fail_memory(err);
+  for (size_t i = 0; i < graph->ninputs && !status; i++)
+    status = check_size(&values[graph->inputs[i]].shape, "input", graph->values[graph->inputs[i]].name, err);
   for (espq_id id = graph->first; id != ESPQ_NONE && !status; id = graph->nodes[id].next)
-    status = infer_node(graph, id, values, err);
+    status = infer_node(graph, id, values, made, err);
+  espq_free(made);
   return status;
 }
 

@@ -7,12 +7,20 @@
 #include "base/alloc.h"
 #include "ops/op.h"
 
+static int64_t own_batch(const espq_graph *g) {
+  for (size_t i = 0; i < g->ninputs; i++) {
+    const espq_shape *s = &g->values[g->inputs[i]].shape;
+    if (s->rank > 0 && s->dim[0] > 0) return s->dim[0];
+  }
+  return 1;
+}
+
 espq_status espq_batch_input_shapes(const espq_graph *graph, int64_t batch, espq_shape *shapes, espq_error *err) {
   for (size_t i = 0; i < graph->ninputs; i++) {
     const espq_value *v = &graph->values[graph->inputs[i]];
     shapes[i] = v->shape;
     if (v->shape.rank < 0) return espq_fail(err, ESPQ_EFORMAT, "the shape of input '%.200s' is not known", v->name);
-    if (batch && v->shape.rank) shapes[i].dim[0] = batch;
+    if (v->shape.rank && (batch || v->shape.dim[0] < 0)) shapes[i].dim[0] = batch ? batch : own_batch(graph);
     for (int d = 0; d < v->shape.rank; d++)
       if (shapes[i].dim[d] < 0)
         return espq_fail(err, ESPQ_EFORMAT, "dimension %d%s%s%s of input '%.200s' is not fixed; give it a number in the model",
@@ -23,7 +31,8 @@ espq_status espq_batch_input_shapes(const espq_graph *graph, int64_t batch, espq
 
 void espq_batch_depends(const espq_graph *graph, bool *depends) {
   memset(depends, 0, graph->nvalues * sizeof *depends);
-  for (size_t i = 0; i < graph->ninputs; i++) depends[graph->inputs[i]] = true;
+  for (size_t i = 0; i < graph->ninputs; i++)
+    depends[graph->inputs[i]] = graph->values[graph->inputs[i]].shape.rank != 0;
   for (espq_id id = graph->first; id != ESPQ_NONE; id = graph->nodes[id].next) {
     const espq_node *n = &graph->nodes[id];
     bool any = false;
@@ -31,14 +40,6 @@ void espq_batch_depends(const espq_graph *graph, bool *depends) {
     for (int i = 0; i < n->nout; i++)
       if (n->out[i] != ESPQ_NONE) depends[n->out[i]] = any;
   }
-}
-
-static int64_t own_batch(const espq_graph *g) {
-  for (size_t i = 0; i < g->ninputs; i++) {
-    const espq_shape *s = &g->values[g->inputs[i]].shape;
-    if (s->rank > 0 && s->dim[0] > 0) return s->dim[0];
-  }
-  return 1;
 }
 
 static bool carries(const espq_shape *a, const espq_shape *b, int64_t na, int64_t nb) {
@@ -55,8 +56,9 @@ static void blame(const espq_graph *g, espq_id id, espq_batch *out, const char *
   snprintf(out->reason, sizeof out->reason, "%s %s", espq_node_label(g, &g->nodes[id], label, sizeof label), why);
 }
 
-/* Two sizes that no other dimension is likely to equal. */
-enum { BATCH_A = 1009, BATCH_B = 1013 };
+/* A dimension that equals both is the batch. Primes, so that a Reshape to some other number of rows does not fit; small,
+ * so that the tensors of large images stay within the limits. */
+enum { BATCH_A = 13, BATCH_B = 17 };
 
 static espq_status mixes(const espq_graph *g, espq_id id, const espq_typed_shape *a, bool *yes, espq_error *err) {
   espq_call call;

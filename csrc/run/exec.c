@@ -20,10 +20,14 @@ typedef struct worker {
   size_t memory_size, scratch_size;
   void **inputs;       /* per graph input: a staged micro-batch, or NULL until needed */
   size_t *input_sizes;
+  void **bound;        /* per graph input: where the present micro-batch lies */
+  void *ports;         /* pointers to the inputs and outputs of a step */
+  size_t ports_size;
 } worker;
 
 struct espq_exec {
   const espq_graph *graph;
+  size_t ninputs; /* the graph's; kept, since it may be edited or gone when the executor is freed */
   espq_env env;
   espq_batch batch;
   espq_id *outputs;
@@ -44,7 +48,7 @@ typedef struct run {
   espq_tensor *const *inputs;
   espq_tensor **outputs;
   espq_observation *observation;
-  int64_t images, chunk_images;
+  int64_t images, chunk_images; /* of the inputs, of a micro-batch; not pure: in batches of the model's own size */
   espq_status *status; /* per worker */
   espq_error *errors;  /* per worker */
   size_t *failed_chunk;
@@ -63,9 +67,11 @@ static void free_worker(const espq_exec *e, worker *w) {
   espq_infer_stream_free(w->stream);
   espq_free(w->memory);
   espq_free(w->scratch);
-  for (size_t i = 0; w->inputs && i < e->graph->ninputs; i++) espq_free(w->inputs[i]);
+  for (size_t i = 0; w->inputs && i < e->ninputs; i++) espq_free(w->inputs[i]);
   espq_free(w->inputs);
   espq_free(w->input_sizes);
+  espq_free(w->bound);
+  espq_free(w->ports);
 }
 
 void espq_exec_free(espq_exec *exec) {
@@ -88,9 +94,10 @@ static espq_status new_workers(espq_exec *e, int threads, espq_error *err) {
   if (!e->workers) return espq_fail_memory(err);
   for (int i = 0; i < espq_pool_threads(e->pool); i++) {
     worker *w = &e->workers[i];
-    w->inputs = espq_calloc(e->graph->ninputs, sizeof *w->inputs);
-    w->input_sizes = espq_calloc(e->graph->ninputs, sizeof *w->input_sizes);
-    if (!w->inputs || !w->input_sizes) return espq_fail_memory(err);
+    w->inputs = espq_calloc(e->ninputs, sizeof *w->inputs);
+    w->input_sizes = espq_calloc(e->ninputs, sizeof *w->input_sizes);
+    w->bound = espq_calloc(e->ninputs, sizeof *w->bound);
+    if (!w->inputs || !w->input_sizes || !w->bound) return espq_fail_memory(err);
     status = espq_infer_stream_new(e->env.engine, &w->stream, err);
     if (status) return status;
   }
@@ -140,7 +147,7 @@ static espq_status start(espq_exec *e, const espq_exec_options *o, espq_error *e
   e->depends = espq_calloc(g->nvalues, sizeof *e->depends);
   if (!e->depends) return espq_fail_memory(err);
   espq_batch_depends(g, e->depends);
-  status = new_plan(e, e->batch.pure ? 1 : e->batch.own, &e->plans[0], err);
+  status = new_plan(e, e->batch.pure ? 1 : 0, &e->plans[0], err);
   if (status) return status;
   e->micro_batch = !e->batch.pure ? e->batch.own : o->micro_batch > 0 ? o->micro_batch : choose_micro_batch(e->plans[0]);
   return ESPQ_OK;
@@ -151,6 +158,7 @@ espq_status espq_exec_new(const espq_graph *graph, const espq_exec_options *opti
   espq_exec *e = espq_calloc(1, sizeof *e);
   if (!e) return espq_fail_memory(err);
   e->graph = graph;
+  e->ninputs = graph->ninputs;
   espq_status status = start(e, options, err);
   if (status) espq_exec_free(e);
   else *out = e;
@@ -186,50 +194,59 @@ static espq_status ensure(void **block, size_t *size, size_t need, espq_error *e
   return *block ? ESPQ_OK : espq_fail_memory(err);
 }
 
-/* Copies the micro-batch's images of input k into `to`, converted if the graph wants integers, the last one repeated
- * up to the plan's batch. */
-static void stage(const run *r, size_t k, int64_t first, int64_t images, char *to) {
-  const espq_exec *e = r->exec;
-  const espq_value *v = &e->graph->values[e->graph->inputs[k]];
-  const espq_tensor *t = r->inputs[k];
-  int64_t per_image = t->dim[0] ? t->count / t->dim[0] : 0;
-  const char *from = (const char *)t->data + (size_t)(first * per_image) * espq_dtype_size(t->dtype);
-  size_t out_image = (size_t)per_image * espq_dtype_size(v->dtype);
-  if (t->dtype == v->dtype) memcpy(to, from, (size_t)images * out_image);
-  else
-    espq_sim_quantize(images * per_image, (const float *)from, v->quant.exponent[0],
-                      espq_sim_format_of(v->quant.bits, ESPQ_PLAIN), to, e->env.isa);
-  for (int64_t i = images; i < r->chunk_images; i++) memcpy(to + (size_t)i * out_image, to + (size_t)(images - 1) * out_image, out_image);
+/* Rows of input k in one micro-batch: the batch of the plan, or what the model has there. 0: a scalar, which all share. */
+static int64_t rows_of(const run *r, size_t k) {
+  const espq_shape *s = &r->plan->values[r->exec->graph->inputs[k]].shape;
+  return s->rank ? s->dim[0] : 0;
 }
 
-/* Memory of input k for this micro-batch: the caller's own where it can be used as it is. */
-static espq_status bind_input(const run *r, worker *w, size_t k, int64_t first, int64_t images, void **data, espq_error *err) {
+/* Copies `rows` rows of input k from number `first` on into `to`, converted if the graph wants integers, the last one
+ * repeated up to `all` rows. */
+static void stage(const run *r, size_t k, int64_t first, int64_t rows, int64_t all, char *to) {
   const espq_exec *e = r->exec;
   const espq_value *v = &e->graph->values[e->graph->inputs[k]];
   const espq_tensor *t = r->inputs[k];
-  size_t image_bytes = (size_t)(t->count / t->dim[0]) * espq_dtype_size(v->dtype);
-  if (t->dtype == v->dtype && images == r->chunk_images) {
-    *data = (char *)t->data + (size_t)first * image_bytes;
+  int64_t per_row = t->rank ? t->count / t->dim[0] : 1;
+  const char *from = (const char *)t->data + (size_t)(first * per_row) * espq_dtype_size(t->dtype);
+  size_t row = (size_t)per_row * espq_dtype_size(v->dtype);
+  if (t->dtype == v->dtype) memcpy(to, from, (size_t)rows * row);
+  else
+    espq_sim_quantize(rows * per_row, (const float *)from, v->quant.exponent[0], espq_sim_format_of(v->quant.bits, ESPQ_PLAIN),
+                      to, e->env.isa);
+  for (int64_t i = rows; i < all; i++) memcpy(to + (size_t)i * row, to + (size_t)(rows - 1) * row, row);
+}
+
+/* Finds the memory of input k for micro-batch `number`: the caller's own where it can be used as it is. */
+static espq_status bind_input(const run *r, worker *w, size_t k, size_t number, espq_error *err) {
+  const espq_exec *e = r->exec;
+  const espq_value *v = &e->graph->values[e->graph->inputs[k]];
+  const espq_tensor *t = r->inputs[k];
+  int64_t all = rows_of(r, k), first = (int64_t)number * all, rows = all ? t->dim[0] - first : 1;
+  size_t row = (size_t)(all ? t->count / t->dim[0] : 1) * espq_dtype_size(v->dtype);
+  if (!all) all = 1;
+  if (rows > all) rows = all;
+  if (t->dtype == v->dtype && rows == all) {
+    w->bound[k] = (char *)t->data + (size_t)first * row;
     return ESPQ_OK;
   }
-  espq_status status = ensure(&w->inputs[k], &w->input_sizes[k], (size_t)r->chunk_images * image_bytes, err);
+  espq_status status = ensure(&w->inputs[k], &w->input_sizes[k], (size_t)all * row, err);
   if (status) return status;
-  stage(r, k, first, images, w->inputs[k]);
-  *data = w->inputs[k];
+  stage(r, k, first, rows, all, w->inputs[k]);
+  w->bound[k] = w->inputs[k];
   return ESPQ_OK;
 }
 
 typedef struct chunk {
   const run *run;
   worker *worker;
-  int index; /* of the worker */
-  int64_t first, images;
-  void **input; /* memory of each graph input */
+  int index;      /* of the worker */
+  size_t number;  /* of the micro-batch */
+  int64_t images; /* that are not repeated to fill it */
 } chunk;
 
 static void *address(const chunk *c, int buffer) {
   const espq_buffer *b = &c->run->plan->buffers[buffer];
-  return b->input >= 0 ? c->input[b->input] : (char *)c->worker->memory + b->offset;
+  return b->input >= 0 ? c->worker->bound[b->input] : (char *)c->worker->memory + b->offset;
 }
 
 static void reorder(const espq_step *s, const void *in, void *out) {
@@ -247,15 +264,16 @@ static espq_status run_step(const chunk *c, const espq_step *s, espq_error *err)
     reorder(s, address(c, s->in[0].buffer), address(c, s->out[0].buffer));
     return ESPQ_OK;
   }
-  const void *in[s->nin + 1];
-  void *out[s->nout + 1];
+  const void **in = c->worker->ports;
+  void **out = (void **)in + s->nin;
   for (int i = 0; i < s->nin; i++) in[i] = s->in[i].buffer >= 0 ? address(c, s->in[i].buffer) : s->in[i].constant;
   for (int i = 0; i < s->nout; i++) out[i] = s->out[i].buffer >= 0 ? address(c, s->out[i].buffer) : NULL;
   espq_run_args args = {s->prepared.state, in, out, c->worker->scratch, c->worker->stream};
   return s->kernel->run(&args, err);
 }
 
-/* Observes what became available after step number `step`. */
+/* Observes what became available after step number `step`. What no input has a part in is the same in every
+ * micro-batch, and is counted once in a run. */
 static void observe(const chunk *c, int step) {
   espq_observation *o = c->run->observation;
   if (!o) return;
@@ -263,27 +281,33 @@ static void observe(const chunk *c, int step) {
   for (size_t i = 0; i < espq_observation_count(o); i++) {
     espq_id v = espq_observation_values(o)[i];
     const espq_place *home = &p->home[v];
-    if (home->step != step || home->buffer < 0) continue;
+    bool depends = c->run->exec->depends[v];
+    if (home->step != step || home->buffer < 0 || (!depends && c->number)) continue;
     int64_t n, channels, pixels;
     espq_plan_geometry(&p->values[v].shape, &n, &channels, &pixels);
-    if (c->run->exec->batch.pure && c->run->exec->depends[v]) n = c->images;
+    if (c->run->exec->batch.pure && depends) n = c->images;
     espq_observation_add(o, c->index, i, address(c, home->buffer), n, channels, pixels, home->layout);
   }
 }
 
+/* Copies the micro-batch's part of an output tensor: all of it, once, where no input has a part in it. */
+static void return_output(const chunk *c, espq_id v, const espq_tensor *t) {
+  const run *r = c->run;
+  size_t bytes = espq_tensor_bytes(t), at = 0;
+  if (!r->exec->depends[v] && c->number) return;
+  if (r->exec->depends[v]) {
+    size_t image = bytes / (size_t)r->images;
+    at = c->number * (size_t)r->chunk_images * image;
+    bytes = (size_t)c->images * image;
+  }
+  if (bytes) memcpy((char *)t->data + at, address(c, r->plan->plain[v]), bytes);
+}
+
 static void return_outputs(const chunk *c) {
   const run *r = c->run;
-  const espq_exec *e = r->exec;
-  for (size_t i = 0; r->outputs && i < e->noutputs; i++) {
-    espq_id v = e->outputs[i];
-    const espq_tensor *t = r->outputs[i];
-    if (r->plan->plain[v] < 0) continue; /* a constant */
-    if (!e->depends[v] && c->first) continue;
-    int64_t rows = e->depends[v] ? r->images : 1, from = e->depends[v] ? c->first : 0;
-    if (!e->batch.pure) rows = r->images / r->chunk_images, from = c->first / r->chunk_images;
-    size_t row = rows ? espq_tensor_bytes(t) / (size_t)rows : 0;
-    int64_t count = !e->batch.pure || !e->depends[v] ? 1 : c->images;
-    memcpy((char *)t->data + (size_t)from * row, address(c, r->plan->plain[v]), (size_t)count * row);
+  for (size_t i = 0; r->outputs && i < r->exec->noutputs; i++) {
+    espq_id v = r->exec->outputs[i];
+    if (r->plan->plain[v] >= 0) return_output(c, v, r->outputs[i]); /* else a constant */
   }
 }
 
@@ -292,8 +316,8 @@ static espq_status run_chunk(chunk *c, espq_error *err) {
   worker *w = c->worker;
   espq_status status = ensure(&w->memory, &w->memory_size, r->plan->memory, err);
   if (!status) status = ensure(&w->scratch, &w->scratch_size, r->plan->scratch, err);
-  for (size_t k = 0; k < r->exec->graph->ninputs && !status; k++)
-    status = bind_input(r, w, k, c->first, c->images, &c->input[k], err);
+  if (!status) status = ensure(&w->ports, &w->ports_size, (size_t)r->plan->most_ports * sizeof(void *), err);
+  for (size_t k = 0; k < r->exec->ninputs && !status; k++) status = bind_input(r, w, k, c->number, err);
   if (status) return status;
   observe(c, -1);
   for (size_t i = 0; i < r->plan->nsteps && !status; i++) {
@@ -308,52 +332,85 @@ static void job(void *context, size_t number, int index) {
   run *r = context;
   if (r->status[index]) return;
   espq_infer_thread_init();
-  void *input[r->exec->graph->ninputs];
-  chunk c = {.run = r, .worker = &r->exec->workers[index], .index = index, .first = (int64_t)number * r->chunk_images,
-             .input = input};
-  c.images = r->images - c.first < r->chunk_images ? r->images - c.first : r->chunk_images;
+  chunk c = {.run = r, .worker = &r->exec->workers[index], .index = index, .number = number};
+  c.images = r->images - (int64_t)number * r->chunk_images;
+  if (c.images > r->chunk_images) c.images = r->chunk_images;
   r->status[index] = run_chunk(&c, &r->errors[index]);
   r->failed_chunk[index] = number;
 }
 
 /* --- a whole run --- */
 
-static espq_status check_input(const espq_exec *e, size_t k, const espq_tensor *t, int64_t images, espq_error *err) {
+/* Rows of input k that the model takes at a time; 0: a scalar, or any number. */
+static int64_t own_rows(const espq_exec *e, size_t k) {
+  const espq_shape *s = &e->graph->values[e->graph->inputs[k]].shape;
+  if (e->batch.pure || !s->rank) return 0;
+  return s->dim[0] >= 0 ? s->dim[0] : e->batch.own;
+}
+
+static espq_status check_type_and_shape(const espq_exec *e, size_t k, const espq_tensor *t, espq_error *err) {
   const espq_value *v = &e->graph->values[e->graph->inputs[k]];
   char expected[160], got[160];
   espq_shape want = v->shape;
-  bool fits = t->rank == want.rank && t->rank > 0;
-  if (want.rank > 0) want.dim[0] = e->batch.pure ? -1 : e->batch.own;
+  bool fits = t->rank == want.rank;
+  if (want.rank > 0) want.dim[0] = -1;
   for (int i = 1; fits && i < want.rank; i++) fits = t->dim[i] == want.dim[i];
   if (!fits)
-    return espq_fail(err, ESPQ_EFORMAT, "input '%.200s' has shape %s, expected %s (? is the number of images)", v->name,
+    return espq_fail(err, ESPQ_EFORMAT, "input '%.200s' has shape %s, expected %s%s", v->name,
                      espq_shape_text(t->rank, t->dim, got, sizeof got),
-                     espq_shape_text(want.rank, want.dim, expected, sizeof expected));
+                     espq_shape_text(want.rank, want.dim, expected, sizeof expected),
+                     want.rank ? " (? is the number of images)" : "");
   if (t->dtype != v->dtype && !(t->dtype == ESPQ_F32 && v->quant.bits))
     return espq_fail(err, ESPQ_EFORMAT, "input '%.200s' has type %s, expected %s", v->name, espq_dtype_name(t->dtype),
                      espq_dtype_name(v->dtype));
-  if (t->dim[0] != images)
-    return espq_fail(err, ESPQ_EFORMAT, "input '%.200s' has %" PRId64 " images, the first input has %" PRId64, v->name,
-                     t->dim[0], images);
-  if (images == 0) return espq_fail(err, ESPQ_EFORMAT, "input '%.200s' holds no image", v->name);
-  if (!e->batch.pure && images % e->batch.own)
-    return espq_fail(err, ESPQ_EFORMAT, "%" PRId64 " images for a model that takes them %" PRId64 " at a time (%.300s)",
-                     images, e->batch.own, e->batch.reason);
+  if (t->count == 0)
+    return espq_fail(err, ESPQ_EFORMAT, "input '%.200s' holds no image: its shape is %s", v->name,
+                     espq_shape_text(t->rank, t->dim, got, sizeof got));
   return ESPQ_OK;
+}
+
+/* Every input must hold the same number of images, or of the model's own batches; *images is that of the first. */
+static espq_status check_images(const espq_exec *e, size_t k, const espq_tensor *t, int64_t *images, espq_error *err) {
+  const char *name = e->graph->values[e->graph->inputs[k]].name;
+  int64_t own = own_rows(e, k), n = own ? t->dim[0] / own : t->rank ? t->dim[0] : 0;
+  if (own && t->dim[0] % own)
+    return espq_fail(err, ESPQ_EFORMAT,
+                     "input '%.200s' has %" PRId64 " images, but the model takes them %" PRId64 " at a time (%.300s)", name,
+                     t->dim[0], own, e->batch.reason);
+  if (n && *images && n != *images)
+    return espq_fail(err, ESPQ_EFORMAT, "input '%.200s' has %" PRId64 " %s, the inputs before it have %" PRId64, name, n,
+                     own ? "batches" : "images", *images);
+  if (n) *images = n;
+  return ESPQ_OK;
+}
+
+/* *images: the number along the first axis, or of batches where the model has its own size. */
+static espq_status check_inputs(const espq_exec *e, espq_tensor *const *inputs, int64_t *images, espq_error *err) {
+  espq_status status = ESPQ_OK;
+  *images = 0;
+  for (size_t k = 0; k < e->ninputs && !status; k++) {
+    status = check_type_and_shape(e, k, inputs[k], err);
+    if (!status) status = check_images(e, k, inputs[k], images, err);
+  }
+  if (!*images) *images = 1; /* scalars only */
+  return status;
 }
 
 static espq_status new_output(const run *r, espq_id v, espq_tensor **out, espq_error *err) {
   const espq_exec *e = r->exec;
   const espq_typed_shape *t = &r->plan->values[v];
+  espq_shape s = t->shape;
   if (e->graph->values[v].constant) {
     *out = espq_tensor_retain(e->graph->values[v].constant);
     return ESPQ_OK;
   }
-  espq_shape s = t->shape;
-  if (e->batch.pure && e->depends[v]) s.dim[0] = r->images;
-  if (!e->batch.pure && r->images != r->chunk_images) {
-    if (!s.rank) return espq_fail(err, ESPQ_EFORMAT, "several batches of a scalar output; run one batch at a time");
-    s.dim[0] *= r->images / r->chunk_images;
+  if (e->depends[v] && e->batch.pure) s.dim[0] = r->images;
+  if (e->depends[v] && !e->batch.pure && r->images > 1) {
+    if (!s.rank)
+      return espq_fail(err, ESPQ_EFORMAT, "output '%.200s' is a scalar for each batch: run one batch at a time",
+                       e->graph->values[v].name);
+    if (!espq_mul64(s.dim[0], r->images, &s.dim[0]))
+      return espq_fail(err, ESPQ_ELIMIT, "output '%.200s' is too large", e->graph->values[v].name);
   }
   return espq_tensor_new(t->dtype, s.rank, s.dim, out, err);
 }
@@ -372,7 +429,7 @@ static espq_status choose_plan(espq_exec *e, int64_t images, espq_plan **plan, e
   int64_t share = (images + espq_pool_threads(e->pool) - 1) / espq_pool_threads(e->pool);
   while (e->batch.pure && k + 1 < MAX_PLANS && (2ll << k) <= e->micro_batch && (1ll << k) < share) k++;
   espq_status status = ESPQ_OK;
-  if (!e->plans[k]) status = new_plan(e, e->batch.pure ? 1ll << k : e->batch.own, &e->plans[k], err);
+  if (!e->plans[k]) status = new_plan(e, e->batch.pure ? 1ll << k : 0, &e->plans[k], err);
   *plan = e->plans[k];
   return status;
 }
@@ -381,7 +438,7 @@ static espq_status choose_plan(espq_exec *e, int64_t images, espq_plan **plan, e
 static espq_status adopt_observation(espq_exec *e, espq_observation *o, espq_error *err) {
   if (!o) return ESPQ_OK;
   size_t n = espq_observation_count(o);
-  if (n != e->nobserved || memcmp(e->observed, espq_observation_values(o), n * sizeof *e->observed) != 0) {
+  if (n != e->nobserved || (n && memcmp(e->observed, espq_observation_values(o), n * sizeof *e->observed) != 0)) {
     espq_status status = copy_ids(espq_observation_values(o), n, &e->observed, err);
     if (status) return status;
     e->nobserved = n;
@@ -420,16 +477,26 @@ static espq_status run_all(run *r, espq_error *err) {
   return status;
 }
 
+/* A system that lends more memory than it has kills the process that uses it. */
+static espq_status check_memory(const run *r, espq_error *err) {
+  size_t have = espq_memory_size(), need = r->plan->memory + r->plan->scratch;
+  int64_t jobs = (r->images + r->chunk_images - 1) / r->chunk_images, threads = espq_pool_threads(r->exec->pool);
+  int64_t workers = jobs < threads ? jobs : threads;
+  if (need <= have / (size_t)workers) return ESPQ_OK;
+  return espq_fail(err, ESPQ_ELIMIT, "the model's tensors need %zu MB for each of %" PRId64 " threads, this machine has %zu MB",
+                   need >> 20, workers, have >> 20);
+}
+
 espq_status espq_exec_run(espq_exec *exec, espq_tensor *const *inputs, espq_tensor **outputs, espq_observation *observation,
                           espq_error *err) {
-  espq_status status = ESPQ_OK;
-  int64_t images = inputs[0]->rank ? inputs[0]->dim[0] : 0;
-  for (size_t k = 0; k < exec->graph->ninputs && !status; k++) status = check_input(exec, k, inputs[k], images, err);
+  int64_t images;
+  espq_status status = check_inputs(exec, inputs, &images, err);
   if (!status) status = adopt_observation(exec, observation, err);
   espq_plan *plan = NULL;
   if (!status) status = choose_plan(exec, images, &plan, err);
   if (status) return status;
   run r = {.exec = exec, .plan = plan, .inputs = inputs, .outputs = outputs, .observation = observation, .images = images,
-           .chunk_images = exec->batch.pure ? plan->batch : exec->batch.own};
-  return run_all(&r, err);
+           .chunk_images = exec->batch.pure ? plan->batch : 1};
+  status = check_memory(&r, err);
+  return status ? status : run_all(&r, err);
 }

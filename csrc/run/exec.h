@@ -37,9 +37,9 @@ const espq_id *espq_exec_outputs(const espq_exec *exec);
 const espq_batch *espq_exec_batch(const espq_exec *exec);
 size_t espq_exec_bytes(const espq_exec *exec); /* memory of plans and workers */
 
-/* inputs: one tensor per graph input, all with the same first dimension. A float32 tensor for an input that is
- * quantized is quantized on the way. outputs: filled with new tensors (may be NULL: nothing is returned).
- * ESPQ_EFORMAT names the input, what was expected and what came. */
+/* inputs: one tensor per graph input, all with the same number of images (or of the model's own batches); scalar inputs
+ * serve them all. A float32 tensor for an input that is quantized is quantized on the way. outputs: filled with new tensors (may be NULL: nothing is returned).
+ * ESPQ_EFORMAT names the input, what was expected and what came; ESPQ_ELIMIT: more memory than the machine has. */
 espq_status espq_exec_run(espq_exec *exec, espq_tensor *const *inputs, espq_tensor **outputs, espq_observation *observation,
                           espq_error *err);
 

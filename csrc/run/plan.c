@@ -52,6 +52,7 @@ static espq_step *new_step(espq_plan *p, int nin, int nout, espq_error *err) {
     return NULL;
   }
   for (int i = 0; i < nin + nout; i++) operands[i].buffer = -1;
+  if (nin + nout > p->most_ports) p->most_ports = nin + nout;
   p->steps[p->nsteps] = (espq_step){.node = ESPQ_NONE, .nin = nin, .nout = nout, .in = operands, .out = operands + nin};
   return &p->steps[p->nsteps++];
 }
@@ -82,11 +83,11 @@ static int in_layout(builder *b, espq_id value, espq_layout layout, espq_error *
   return to;
 }
 
+/* Observers look at the value right after its buffer was written: a later step may write over it. */
 static void settle(builder *b, espq_id value, int buffer, espq_layout layout) {
   espq_plan *p = b->plan;
   b->where[value][layout] = buffer;
-  p->home[value] = (espq_place){buffer, (int)p->nsteps - 1, layout};
-  read_by(p, buffer, (int)p->nsteps - 1); /* observers look after that step */
+  p->home[value] = (espq_place){buffer, p->buffers[buffer].first, layout};
 }
 
 /* The kernel is prepared; inputs get their layouts, then the step and its outputs are made. */
@@ -149,10 +150,15 @@ static espq_status add_node(builder *b, espq_id id, espq_error *err) {
   espq_call call;
   espq_status status = espq_call_init(&call, g, id, b->plan->values, err);
   if (status) return status;
-  for (int i = 0; i < call.nin; i++)
-    if (call.in[i].present && !call.in[i].constant) call.in[i].layout = b->plan->home[g->nodes[id].in[i]].layout;
+  for (int i = 0; i < call.nin && !status; i++) {
+    if (!call.in[i].present || call.in[i].constant) continue;
+    const espq_place *home = &b->plan->home[g->nodes[id].in[i]];
+    call.in[i].layout = home->layout;
+    if (home->buffer < 0)
+      status = espq_call_fail(&call, err, ESPQ_EFORMAT, "input %d '%.100s' is made by nobody before it", i, call.in[i].name);
+  }
   espq_prepared prepared = {.alias = -1};
-  status = kernel->prepare(b->env, &call, &prepared, err);
+  if (!status) status = kernel->prepare(b->env, &call, &prepared, err);
   if (!status) {
     status = add_kernel(b, &call, kernel, &prepared, err);
     free_state(kernel, prepared.state); /* of aliases and failures; NULL once the plan owns it */
@@ -236,6 +242,16 @@ static espq_status check_known(const espq_plan *p, espq_error *err) {
   return ESPQ_OK;
 }
 
+static espq_status check_observed(const espq_plan *p, const espq_plan_options *o, espq_error *err) {
+  for (size_t i = 0; i < o->nobserved; i++) {
+    espq_id v = o->observed[i];
+    if (p->values[v].dtype != ESPQ_F32)
+      return espq_fail(err, ESPQ_EUNSUPPORTED, "tensor '%.200s' cannot be observed: it is %s, expected float32",
+                       p->graph->values[v].name, espq_dtype_name(p->values[v].dtype));
+  }
+  return ESPQ_OK;
+}
+
 static espq_status infer_shapes(espq_plan *p, int64_t batch, espq_error *err) {
   espq_shape *shapes = espq_calloc(p->graph->ninputs, sizeof *shapes);
   if (!shapes) return espq_fail_memory(err);
@@ -252,6 +268,7 @@ static espq_status build(builder *b, const espq_plan_options *o, espq_error *err
   espq_status status = check_kernels(b, err);
   if (!status) status = infer_shapes(p, o->batch, err);
   if (!status) status = check_known(p, err);
+  if (!status) status = check_observed(p, o, err);
   if (!status) status = add_inputs(b, err);
   for (espq_id id = g->first; id != ESPQ_NONE && !status; id = g->nodes[id].next)
     if (node_needed(b, &g->nodes[id])) status = add_node(b, id, err);

@@ -51,13 +51,14 @@ typedef struct espq_plan {
   espq_buffer *buffers;
   size_t nbuffers, buffers_capacity;
   size_t memory, scratch;
+  int most_ports; /* inputs and outputs of a step */
 } espq_plan;
 
 typedef struct espq_plan_options {
-  int64_t batch;          /* 0: the shapes as the graph has them */
+  int64_t batch;          /* 0: the model's own (batch.h) */
   const espq_id *outputs; /* wanted in PLAIN layout at the end */
   size_t noutputs;
-  const espq_id *observed; /* must be computed, in whatever layout */
+  const espq_id *observed; /* must be computed, in whatever layout; float32 */
   size_t nobserved;
 } espq_plan_options;
 
