@@ -63,18 +63,17 @@ static espq_status check_arity(const espq_call *call, espq_error *err) {
 }
 
 /* The size of a tensor as far as it is known must be allowed, so that kernels need not check again. */
-static espq_status check_size(const espq_shape *s, const char *what, const char *name, espq_error *err) {
-  int64_t dim[ESPQ_MAX_RANK], count;
-  if (s->rank < 0) return ESPQ_OK;
-  for (int k = 0; k < s->rank; k++) dim[k] = s->dim[k] < 0 ? 1 : s->dim[k];
-  return espq_shape_count(s->rank, dim, &count, err) ? espq_error_prefix(err, "%s '%.100s'", what, name) : ESPQ_OK;
-}
-
-static espq_status check_outputs(const espq_call *call, espq_error *err) {
-  espq_status status = ESPQ_OK;
-  for (int i = 0; i < call->nout && !status; i++)
-    status = check_size(&call->out[i].shape, "output", call->out[i].name, err);
-  return status ? espq_call_prefix(call, err) : ESPQ_OK;
+static espq_status check_sizes(const espq_call *call, espq_error *err) {
+  for (int i = 0; i < call->nout; i++) {
+    const espq_shape *s = &call->out[i].shape;
+    int64_t dim[ESPQ_MAX_RANK], count;
+    if (s->rank < 0) continue;
+    for (int k = 0; k < s->rank; k++) dim[k] = s->dim[k] < 0 ? 1 : s->dim[k];
+    if (!espq_shape_count(s->rank, dim, &count, err)) continue;
+    espq_error_prefix(err, "output '%.100s'", call->out[i].name);
+    return espq_call_prefix(call, err);
+  }
+  return ESPQ_OK;
 }
 
 /* Walks of the graph, here and in the policies, rely on producers standing before their readers. */
@@ -99,7 +98,7 @@ static espq_status infer_node(const espq_graph *g, espq_id id, espq_typed_shape 
   if (op && !status) status = check_arity(&call, err);
   if (op && !status && inputs_known(&call)) {
     status = op->infer(&call, err);
-    if (!status) status = check_outputs(&call, err);
+    if (!status) status = check_sizes(&call, err);
   }
   for (int i = 0; i < call.nout && !status; i++) {
     if (!call.out[i].present) continue;
@@ -117,8 +116,6 @@ espq_status espq_ops_infer_at(const espq_graph *graph, const espq_shape *input_s
   for (size_t i = 0; input_shapes && i < graph->ninputs; i++) values[graph->inputs[i]].shape = input_shapes[i];
   bool *made = espq_calloc(graph->nvalues, sizeof *made);
   espq_status status = made ? ESPQ_OK : espq_fail_memory(err);
-  for (size_t i = 0; i < graph->ninputs && !status; i++)
-    status = check_size(&values[graph->inputs[i]].shape, "input", graph->values[graph->inputs[i]].name, err);
   for (espq_id id = graph->first; id != ESPQ_NONE && !status; id = graph->nodes[id].next)
     status = infer_node(graph, id, values, made, err);
   espq_free(made);

@@ -18,6 +18,7 @@ static int64_t own_batch(const espq_graph *g) {
 espq_status espq_batch_input_shapes(const espq_graph *graph, int64_t batch, espq_shape *shapes, espq_error *err) {
   for (size_t i = 0; i < graph->ninputs; i++) {
     const espq_value *v = &graph->values[graph->inputs[i]];
+    int64_t count;
     shapes[i] = v->shape;
     if (v->shape.rank < 0) return espq_fail(err, ESPQ_EFORMAT, "the shape of input '%.200s' is not known", v->name);
     if (v->shape.rank && (batch || v->shape.dim[0] < 0)) shapes[i].dim[0] = batch ? batch : own_batch(graph);
@@ -25,6 +26,7 @@ espq_status espq_batch_input_shapes(const espq_graph *graph, int64_t batch, espq
       if (shapes[i].dim[d] < 0)
         return espq_fail(err, ESPQ_EFORMAT, "dimension %d%s%s%s of input '%.200s' is not fixed; give it a number in the model",
                          d, v->symbol[d] ? " ('" : "", v->symbol[d] ? v->symbol[d] : "", v->symbol[d] ? "')" : "", v->name);
+    if (espq_shape_count(shapes[i].rank, shapes[i].dim, &count, err)) return espq_error_prefix(err, "input '%.100s'", v->name);
   }
   return ESPQ_OK;
 }
