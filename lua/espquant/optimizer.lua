@@ -3,20 +3,22 @@
 ---     local path  = optimizer.optimize_fp_model("mnist.onnx")             -- writes mnist_optimized.onnx
 ---     local model = optimizer.optimize(model, { "fuse_bn_into_conv" })    -- a new model
 ---     local model = optimizer.convert_model_batch_to_dynamic(model)
+---
+--- The model that is given is never changed.
 
 local core = require "espquant.core"
 local errors = require "espquant.errors"
+local pass = require "espquant.pass"
 local passes = require "espquant.passes"
 
 local M = {}
 
--- The original's order of steps.
-local FP_MODEL = {
+--- The passes of optimize_fp_model, in the original's order.
+M.FP_MODEL_PASSES = {
   "fuse_bn_into_conv", "fuse_add_bias_into_conv", "fuse_pad_into_conv", "fuse_matmul_add_bias_into_gemm",
   "fuse_transpose_into_gemm", "eliminate_nop_flatten", "eliminate_nop_pad", "eliminate_nop_transpose",
   "eliminate_unused_initializer", "eliminate_duplicate_initializer", "name_fused_gemms", "fuse_bn_into_gemm",
 }
-M.FP_MODEL_PASSES = FP_MODEL
 
 --- Names of all passes, in the order in which `optimize` without a list applies them.
 function M.get_available_passes()
@@ -31,15 +33,37 @@ local function find(name)
   return p
 end
 
---- A copy of the model after the named passes (default: all), each to its fixed point. Returns the copy and a table pass
---- name -> number of changes. trace(pass name, node label) is told of each change. Raises for an unknown name and for a
---- model whose shapes do not fit.
-function M.optimize(model, names, trace)
-  local graph, counts = model:clone(), {}
+-- Their subgraphs read tensors by name, where passes cannot see it.
+local HAS_SUBGRAPH = { If = true, Loop = true, Scan = true, SequenceMap = true }
+
+local function copy_of(model)
+  for node in model:nodes() do
+    if HAS_SUBGRAPH[node.op_type] then
+      errors.raise("unsupported", ("%s holds a graph of its own; simplify the model first"):format(node:label()))
+    end
+  end
+  local graph = errors.check(model:clone())
   errors.check(graph:infer_shapes())
-  for _, name in ipairs(names or passes.order) do
-    local n = find(name):apply(graph, trace)
-    counts[name] = (counts[name] or 0) + n
+  return graph
+end
+
+-- An empty list is most likely the notes of `optimize(onnx.load(path))`: a mistake that would do nothing.
+local function find_all(names)
+  if #names == 0 then error("the list of passes is empty", 0) end
+  local list = {}
+  for i, name in ipairs(names) do list[i] = find(name) end
+  return list
+end
+
+--- A copy of the model after the named passes (default: all), each to its fixed point. Returns the copy and a table
+--- pass name -> number of changes. trace(pass name, node label) is told of each rewrite. Raises for an unknown name,
+--- for a model whose shapes do not fit, and for one that holds subgraphs.
+function M.optimize(model, names, trace)
+  local list = find_all(names or passes.order)
+  local graph, counts = copy_of(model), {}
+  for _, p in ipairs(list) do
+    local n = p:apply(graph, trace)
+    counts[p.name] = (counts[p.name] or 0) + n
     if n > 0 then errors.check(graph:infer_shapes()) end
   end
   return graph, counts
@@ -47,57 +71,106 @@ end
 
 -- --- batch --------------------------------------------------------------------------------------------------------
 
--- A Reshape whose constant begins with the old batch: 0 copies the input's first dimension instead.
+local function unsupported(...)
+  return nil, string.format(...), "unsupported"
+end
+
+-- The first dimension of the first input: a number, or a name; "N" when nothing is known of it.
+local function find_batch(graph)
+  local first = graph.inputs[1]
+  if not first then errors.raise("format", "the model has no input") end
+  local shape = first.shape
+  if not shape or #shape == 0 then errors.raise("format", ("input '%s' has no batch dimension"):format(first.name)) end
+  return shape[1] or "N"
+end
+
+-- Gives every input the symbol as its batch, unless it has one. A scalar has none.
+local function name_batch(graph, batch, symbol)
+  for _, input in ipairs(graph.inputs) do
+    local shape = input.shape
+    local first = shape and shape[1]
+    if first == batch or first == false then
+      shape[1] = symbol
+      errors.check(input:set_shape(shape))
+    elseif math.type(first) == "integer" and batch ~= symbol then
+      return unsupported("input '%s' begins with %d, the batch is %d", input.name, first, batch)
+    end
+  end
+  return true
+end
+
+-- The names of all tensors that are computed from the inputs.
+local function computed(graph)
+  local names = {}
+  for _, input in ipairs(graph.inputs) do names[input.name] = true end
+  for node in graph:nodes() do
+    local depends = false
+    for _, value in ipairs(node.inputs) do depends = depends or (value and names[value.name]) end
+    for _, value in ipairs(depends and node.outputs or {}) do
+      if value then names[value.name] = true end
+    end
+  end
+  return names
+end
+
+-- How a Reshape to `dims` says that its first dimension is that of its input: 0, or -1 where a 0 is a plain zero.
+local function same_first(node, dims)
+  if node:attr "allowzero" == 0 then return 0 end
+  for _, d in ipairs(dims) do
+    if d == -1 then return nil end
+  end
+  return -1
+end
+
+-- Whether a Reshape to `dims` keeps the first dimension of its input. A batch that is symbolic already was 1 when the
+-- model was traced.
+local function keeps_batch(node, dims, batch)
+  local shape = node:input(1).shape
+  local first = shape and shape[1]
+  if math.type(batch) == "integer" then return dims[1] == batch and first == batch end
+  return dims[1] == 1 and shape and math.type(first) ~= "integer"
+end
+
+-- Lets a Reshape to a constant that begins with the batch follow the batch. Any other first number mixes the axis: a
+-- fixed batch cannot become dynamic then; a model whose batch is dynamic stays as it is.
 local function free_reshape(graph, node, batch)
   local target = node:input(2)
-  local dims = target and target.constant and target.constant:totable()
-  if not dims or #dims == 0 then
-    errors.raise("unsupported", ("%s: its shape is computed; simplify the model first"):format(node:label()))
+  local dims = target and target.constant and target.constant:totable() or {}
+  if not dims[1] or dims[1] == 0 or dims[1] == -1 then return true end
+  local first = keeps_batch(node, dims, batch) and same_first(node, dims)
+  if first then
+    dims[1] = first
+    pass.set_constant(graph, node, 2, core.tensor_from(dims, "int64"), "shape")
+  elseif math.type(batch) == "integer" then
+    return unsupported("%s: its constant shape {%s} does not keep the batch of %d apart, so it cannot become dynamic",
+      node:label(), table.concat(dims, ","), batch)
   end
-  if dims[1] == 0 or dims[1] == -1 then return end
-  local shape = node:input(1).shape
-  if dims[1] ~= batch or not shape or (shape[1] and shape[1] ~= batch) then
-    errors.raise("unsupported", ("%s: its shape {%s} does not begin with the batch %d, so the batch cannot become dynamic")
-      :format(node:label(), table.concat(dims, ","), batch))
-  end
-  dims[1] = node:attr "allowzero" == 0 and 0 or -1
-  if dims[1] == -1 then
-    for i = 2, #dims do
-      if dims[i] == -1 then
-        errors.raise("unsupported", ("%s: allowzero leaves no way to say 'the batch'"):format(node:label()))
-      end
-    end
-  end
-  node:set_input(2, graph:add_constant(nil, core.tensor_from(dims, "int64")))
+  return true
 end
 
-local function fixed_batch(graph)
-  for _, input in ipairs(graph.inputs) do
-    local shape = input.shape
-    if shape and shape[1] and math.type(shape[1]) == "integer" then return shape[1] end
-  end
-end
-
---- A copy of the model whose inputs have the symbolic first dimension `N`; constants of Reshape that begin with the old
---- batch are rewritten. Raises, naming the node, where a batch is built into the model in another way.
-function M.convert_model_batch_to_dynamic(model)
-  local graph = model:clone()
-  errors.check(graph:infer_shapes())
-  local batch = fixed_batch(graph)
-  if batch then
-    for node in graph:nodes() do
-      if node.op_type == "Reshape" then free_reshape(graph, node, batch) end
+-- The model with a symbolic batch, or nil, message, "unsupported". Shapes are those of the old batch until the end.
+local function with_dynamic_batch(model)
+  local graph = copy_of(model)
+  local batch = find_batch(graph)
+  local symbol = type(batch) == "string" and batch or "N"
+  local depends = computed(graph)
+  for node in graph:nodes() do
+    if node.op_type == "Reshape" and node.domain == "" and depends[node:input(1).name] then
+      local done, message, code = free_reshape(graph, node, batch)
+      if not done then return nil, message, code end
     end
   end
-  for _, input in ipairs(graph.inputs) do
-    local shape = input.shape
-    if not shape or #shape == 0 then errors.raise("format", ("input '%s' has no batch dimension"):format(input.name)) end
-    if type(shape[1]) ~= "string" then shape[1] = "N" end
-    input:set_shape(shape)
-  end
-  graph:prune()
+  local done, message, code = name_batch(graph, batch, symbol)
+  if not done then return nil, message, code end
   errors.check(graph:infer_shapes())
   return graph
+end
+
+--- A copy of the model whose inputs have a symbolic first dimension: `N`, or the name that it has already. Constants of
+--- Reshape that begin with the old batch are rewritten. Raises "unsupported", naming the node or input, where the batch
+--- is built into the model in another way.
+function M.convert_model_batch_to_dynamic(model)
+  return (errors.check(with_dynamic_batch(model)))
 end
 
 -- --- files --------------------------------------------------------------------------------------------------------
@@ -107,17 +180,41 @@ function M.optimized_path(path)
   return (path:gsub("%.[oO][nN][nN][xX]$", "")) .. "_optimized.onnx"
 end
 
---- The steps of the original on a float model file: batch to dynamic, shape inference, the passes in its order, names.
---- Writes beside the input (never over it) and returns the path. Raises.
-function M.optimize_fp_model(path)
+-- As the original: the first input is taken as float32, whatever its type is said to be.
+local function float_input(graph, notes)
+  local input = graph.inputs[1]
+  if not input or input.dtype == "float32" then return end
+  notes[#notes + 1] = ("input '%s' is taken as float32, it was %s"):format(input.name, input.dtype or "of no type")
+  input:set_dtype "float32"
+end
+
+local function optimize_file_model(model, notes)
+  float_input(model, notes)
+  local dynamic, why = with_dynamic_batch(model)
+  if not dynamic then notes[#notes + 1] = "the batch stays fixed: " .. why end
+  return (M.optimize(dynamic or model, M.FP_MODEL_PASSES))
+end
+
+-- f(...), with the path in front of the errors that it raises.
+local function naming(path, f, ...)
+  local ok, result = pcall(f, ...)
+  if ok then return result end
+  if errors.is(result) then errors.raise(result.code, path .. ": " .. result.message, result.problems) end
+  error(result, 0)
+end
+
+--- The steps of the original on a float model file: float input, batch to dynamic, shape inference, the passes in its
+--- order, names. Writes `output` (default: optimized_path(path)), never over the input, and returns its path and a list
+--- of notes: what is odd in the file, and why the batch had to stay as it is. Raises.
+function M.optimize_fp_model(path, output)
   if type(path) ~= "string" or not path:lower():match "%.onnx$" then
-    errors.raise("format", ("%s is an unknown file format. Use the model ending with .onnx format"):format(tostring(path)))
+    errors.raise("format", tostring(path) .. " is an unknown file format. Use the model ending with .onnx format")
   end
-  local model = errors.check(core.onnx_read(path))
-  local graph = M.optimize(M.convert_model_batch_to_dynamic(model), FP_MODEL)
-  local target = M.optimized_path(path)
-  errors.check(core.onnx_write(graph, target))
-  return target
+  local target = output or M.optimized_path(path)
+  if target == path then error(path .. ": the result would overwrite the model", 0) end
+  local model, notes = errors.check(core.onnx_read(path))
+  errors.check(core.onnx_write(naming(path, optimize_file_model, model, notes), target))
+  return target, notes
 end
 
 return M

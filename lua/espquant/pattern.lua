@@ -5,9 +5,10 @@
 ---                                      P.const "scale", P.const "bias", P.const "mean", P.const "var" }:as "bn"
 ---     local m = P.match(bn, node)        -- nil, or { conv = node, bn = node, x = value, w = value, ... }
 ---
---- P.<OpType>{...} matches a value made by such a node (at the root: the node itself); its list holds a pattern per input.
---- Inputs beyond the list must be absent, unless the pattern is `:more()`. P.any matches every value, P.const a constant,
---- P.opt(p) also an absent input.
+--- P.<OpType>{...} matches a value made by such a node (at the root: the node itself); its list holds a pattern per
+--- input. Inputs beyond the list must be absent, unless the pattern is `:more()`; outputs beyond the first must have no
+--- reader. P.any matches every value, P.const a constant, P.opt(p) also an absent input. A name that stands in two
+--- places matches only if both are the same value.
 
 local M = {}
 
@@ -42,6 +43,12 @@ function Pattern:any_order()
   return self
 end
 
+--- Matches only if the node's attributes, or their defaults, equal these: `:with { alpha = 1, mode = "constant" }`.
+function Pattern:with(attributes)
+  self.attributes = attributes
+  return self
+end
+
 --- Matches only if test(node or value, captures) is true.
 function Pattern:where(test)
   self.test = test
@@ -56,9 +63,9 @@ function M.opt(inner) return pattern { kind = "opt", inner = inner } end
 
 local match_value
 
-local function match_inputs(p, node, captures, first, second)
+local function match_inputs(p, node, captures, swapped)
   for i, input in ipairs(p.inputs) do
-    local index = i == 1 and first or i == 2 and second or i
+    local index = swapped and i <= 2 and 3 - i or i
     if not match_value(input, node:input(index), captures) then return false end
   end
   if p.open then return true end
@@ -70,20 +77,51 @@ end
 
 local function remember(p, what, captures)
   if p.test and not p.test(what, captures) then return false end
-  if p.capture then captures[p.capture] = what end
+  local name = p.capture
+  if not name then return true end
+  if captures[name] and captures[name] ~= what then return false end
+  captures[name] = what
+  return true
+end
+
+-- Both orders; what the order that failed has captured is forgotten.
+local function match_any_order(p, node, captures)
+  for _, swapped in ipairs { false, true } do
+    local trial = {}
+    for name, what in pairs(captures) do trial[name] = what end
+    if match_inputs(p, node, trial, swapped) and remember(p, node, trial) then
+      for name, what in pairs(trial) do captures[name] = what end
+      return true
+    end
+  end
+  return false
+end
+
+local function has_attributes(p, node)
+  for name, wanted in pairs(p.attributes or {}) do
+    if node:attr(name) ~= wanted then return false end
+  end
+  return true
+end
+
+local function has_one_result(node)
+  for i = 2, #node.outputs do
+    local output = node:output(i)
+    if output and output:use_count() > 0 then return false end
+  end
   return true
 end
 
 local function match_node(p, node, captures)
   if node.op_type ~= p.op or node.domain ~= "" then return false end
-  local fits = match_inputs(p, node, captures, 1, 2) or (p.commutes and match_inputs(p, node, captures, 2, 1))
-  return fits and remember(p, node, captures)
+  if not has_attributes(p, node) or not has_one_result(node) then return false end
+  if p.commutes then return match_any_order(p, node, captures) end
+  return match_inputs(p, node, captures, false) and remember(p, node, captures)
 end
 
 function match_value(p, value, captures)
   if p.kind == "opt" then return not value or match_value(p.inner, value, captures) end
-  if not value then return false end
-  if p.single and value:use_count() ~= 1 then return false end
+  if not value or (p.single and value:use_count() ~= 1) then return false end
   if p.kind == "op" then
     local producer = value.producer
     return producer ~= nil and value.slot == 1 and match_node(p, producer, captures)
@@ -98,13 +136,9 @@ function M.match(p, node)
   if match_node(p, node, captures) then return captures end
 end
 
---- The operator type that a pattern's root must have.
-function M.root(p)
-  return p.op
-end
-
 return setmetatable(M, {
   __index = function(_, op)
+    if not op:match "^%u" then error(("no kind of pattern is called '%s'"):format(op), 2) end
     return function(inputs) return pattern { kind = "op", op = op, inputs = inputs } end
   end,
 })

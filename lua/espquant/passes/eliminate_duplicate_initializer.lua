@@ -14,7 +14,7 @@ return pass {
       if value.constant and not value.is_output then
         local k = key(value.constant)
         if first[k] then
-          graph:replace(value, first[k])
+          assert(graph:replace(value, first[k]))
           graph:remove_value(value)
           count = count + 1
         else

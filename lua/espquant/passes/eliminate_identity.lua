@@ -5,9 +5,5 @@ local P, pass = require "espquant.pattern", require "espquant.pass"
 return pass {
   name = "eliminate_identity",
   match = P.Identity { P.any "x" }:as "node",
-  rewrite = function(graph, m)
-    if not graph:replace(m.node, m.x) then return false end
-    m.node:remove()
-    return true
-  end,
+  rewrite = function(graph, m) return pass.replace(graph, m.node, m.x) end,
 }

@@ -2,8 +2,9 @@
 local P, pass = require "espquant.pattern", require "espquant.pass"
 
 local function keeps_order(node)
-  local perm = node:attr("perm", nil)
-  for i, axis in ipairs(perm or { -1 }) do
+  local perm, shape = pass.attr(node, "perm", "integers"), node:input(1).shape
+  if not perm or (shape and #shape ~= #perm) then return false end
+  for i, axis in ipairs(perm) do
     if axis ~= i - 1 then return false end
   end
   return true
@@ -12,9 +13,5 @@ end
 return pass {
   name = "eliminate_nop_transpose",
   match = P.Transpose { P.any "x" }:as "node":where(keeps_order),
-  rewrite = function(graph, m)
-    if not graph:replace(m.node, m.x) then return false end
-    m.node:remove()
-    return true
-  end,
+  rewrite = function(graph, m) return pass.replace(graph, m.node, m.x) end,
 }

@@ -3,11 +3,11 @@
 local P, pass = require "espquant.pattern", require "espquant.pass"
 local core = require "espquant.core"
 
--- The bias as a vector of `channels` numbers, or nil when it is not one per channel.
+-- The bias as a vector of `channels` numbers, or nil when it is not one per channel of a result of that rank.
 local function channel_vector(bias, channels, rank)
-  local shape, axis = bias.shape, bias.rank - (rank - 1) + 1 -- the channel axis, 1-based, aligned at the right
+  local axis = bias.rank - rank + 2 -- the channels, where shapes are aligned at the right
   if bias.dtype ~= "float32" or bias.rank > rank then return nil end
-  for i, d in ipairs(shape) do
+  for i, d in ipairs(bias.shape) do
     if d ~= 1 and i ~= axis then return nil end
   end
   if bias.count == channels then return bias:reshape { -1 } end
@@ -19,12 +19,9 @@ return pass {
   match = P.Add { P.Conv { P.any "x", P.const "w" }:as "conv":only_use(), P.const "bias" }:any_order():as "add",
   rewrite = function(graph, m)
     local w = m.w.constant
-    local vector = channel_vector(m.bias.constant, w.shape[1], w.rank)
+    local vector = w.rank >= 3 and channel_vector(m.bias.constant, w.shape[1], w.rank)
     if not vector then return false end
-    pass.set_constant(graph, m.conv, 3, vector, m.conv.name ~= "" and m.conv.name .. "_bias" or nil)
-    graph:replace(m.add, m.conv)
-    m.add:remove()
-    graph:prune()
-    return true
+    pass.set_constant(graph, m.conv, 3, vector, "bias")
+    return pass.replace(graph, m.add, m.conv)
   end,
 }

@@ -1,13 +1,18 @@
 --- Before: Conv(x, w, b) -> BatchNormalization(scale, bias, mean, var)
 --- After:  Conv(x, w * k, (b - mean) * k + bias) with k = scale / sqrt(var + epsilon), one k per output channel
---- The Conv's output must have no other reader. All arithmetic in float32, in this order.
+--- The Conv's output must have no other reader.
 local P, pass = require "espquant.pattern", require "espquant.pass"
-local core = require "espquant.core"
+local batchnorm = require "espquant.batchnorm"
 
-local function per_output_channel(k, rank)
+-- One number per output channel, shaped to be multiplied with weights of that rank.
+local function per_filter(k, rank)
   local shape = { -1 }
   for i = 2, rank do shape[i] = 1 end
   return k:reshape(shape)
+end
+
+local function is_bias(b, channels)
+  return b.dtype == "float32" and b.rank == 1 and b.count == channels
 end
 
 return pass {
@@ -17,15 +22,12 @@ return pass {
     P.const "scale", P.const "bias", P.const "mean", P.const "var",
   }:as "bn",
   rewrite = function(graph, m)
-    local conv, w, mean = m.conv, m.w.constant, m.mean.constant
-    if w.shape[1] ~= mean.count or w.dtype ~= "float32" then return false end
-    local k = m.scale.constant / (m.var.constant + m.bn:attr "epsilon"):sqrt()
-    local b = m.b and m.b.constant or core.tensor { mean.count }
-    pass.set_constant(graph, conv, 2, w * per_output_channel(k, w.rank))
-    pass.set_constant(graph, conv, 3, (b - mean) * k + m.bias.constant, conv.name .. "_bias")
-    graph:replace(m.bn, conv)
-    m.bn:remove()
-    graph:prune()
-    return true
+    local w, b = m.w.constant, m.b and m.b.constant
+    if w.dtype ~= "float32" or w.rank < 3 or (b and not is_bias(b, w.shape[1])) then return false end
+    local k, shift = batchnorm.fold(m, w.shape[1], b or 0)
+    if not k then return false end
+    pass.set_constant(graph, m.conv, 2, w * per_filter(k, w.rank), "weight")
+    pass.set_constant(graph, m.conv, 3, shift, "bias")
+    return pass.replace(graph, m.bn, m.conv)
   end,
 }

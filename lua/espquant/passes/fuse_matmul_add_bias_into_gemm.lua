@@ -1,10 +1,10 @@
 --- Before: MatMul(x, w) + bias, x and w of rank 2, w and bias constant, bias of shape (N) or (1,N)
---- After:  Gemm(x, w, bias)
+--- After:  Gemm(x, w, bias), without a name (see name_fused_gemms), its result named as the sum was
 local P, pass = require "espquant.pattern", require "espquant.pass"
 
 local function is_row(bias, columns)
-  return bias.dtype == "float32" and bias.count == columns and
-    (bias.rank == 1 or (bias.rank == 2 and bias.shape[1] == 1))
+  local shape = bias.shape
+  return bias.dtype == "float32" and bias.count == columns and (#shape == 1 or (#shape == 2 and shape[1] == 1))
 end
 
 return pass {
@@ -13,14 +13,7 @@ return pass {
   rewrite = function(graph, m)
     local w, shape = m.w.constant, m.x.shape
     if not shape or #shape ~= 2 or w.rank ~= 2 or not is_row(m.bias.constant, w.shape[2]) then return false end
-    local gemm = graph:add_node {
-      op_type = "Gemm", name = m.matmul.name, inputs = { m.x, m.w, m.bias }, outputs = 1, before = m.add,
-    }
-    local result, name = gemm:output(1), m.add:output(1).name
-    graph:replace(m.add, gemm)
-    m.add:remove()
-    if result.name ~= name then result:rename(name) end
-    graph:prune()
-    return true
+    local gemm = assert(graph:add_node { op_type = "Gemm", inputs = { m.x, m.w, m.bias }, before = m.add })
+    return pass.supersede(graph, m.add, gemm)
   end,
 }

@@ -2,40 +2,58 @@
 --- Only zeros, only on the spatial axes, none negative, and no auto_pad.
 local P, pass = require "espquant.pattern", require "espquant.pass"
 
--- The 2 * rank numbers of a Pad whose attributes or constant inputs we can read; else nil.
-local function read_pads(pad)
-  if pad:attr "mode" ~= "constant" or pad:input(4) then return nil end
+-- No chip has room for more; sums stay far from the ends of an integer.
+local MOST = 1 << 24
+
+local function pads_zeros(pad)
   local value = pad:input(3)
-  if value and not (value.constant and value.constant:astype("float32"):maxabs() == 0) then return nil end
-  if not value and pad:attr("value", 0) ~= 0 then return nil end
-  local pads = pad:input(2)
-  if pads then return pads.constant and pads.constant:totable() end
-  return pad:attr("pads", nil)
+  if not value then return not pad:has_attr "value" or pass.attr(pad, "value", "float") == 0 end
+  local fill = value.constant
+  return fill and fill.dtype == "float32" and fill.count == 1 and fill:item() == 0
 end
 
-local function spatial_only(pads, rank)
-  if not pads or #pads ~= 2 * rank then return false end
+-- The 2 * rank numbers of a Pad, since opset 11 an input; nil where they are not known. Since opset 18 input 4 can name
+-- axes.
+local function read_pads(pad)
+  if pad:input(4) then return nil end
+  local value = pad:input(2)
+  if not value then return pass.attr(pad, "pads", "integers") end
+  return value.constant and value.constant.dtype == "int64" and value.constant:totable()
+end
+
+-- The begins and ends of the spatial axes, or nil where something else is padded.
+local function spatial_pads(pads, rank)
+  local spatial = {}
+  if not pads or #pads ~= 2 * rank then return nil end
   for i, n in ipairs(pads) do
-    local axis = (i - 1) % rank + 1
-    if n < 0 or (axis <= 2 and n ~= 0) then return false end
+    local is_spatial = (i - 1) % rank >= 2
+    if n < 0 or n > MOST or (not is_spatial and n ~= 0) then return nil end
+    if is_spatial then spatial[#spatial + 1] = n end
   end
-  return true
+  return spatial
+end
+
+-- The sum of the Conv's own pads, zeros where it has none, and these; nil where its own do not fit.
+local function add_pads(conv, pads)
+  local own, sum = pass.attr(conv, "pads", "integers") or {}, {}
+  if conv:has_attr "pads" and #own ~= #pads then return nil end
+  for i, n in ipairs(pads) do sum[i] = n + (own[i] or 0) end
+  return sum
 end
 
 return pass {
   name = "fuse_pad_into_conv",
-  match = P.Conv { P.Pad { P.any "x" }:more():as "pad":only_use(), P.const "w" }:more():as "conv",
+  match = P.Conv {
+    P.Pad { P.any "x" }:more():with { mode = "constant" }:where(pads_zeros):as "pad":only_use(), P.const "w",
+  }:more():with { auto_pad = "NOTSET" }:as "conv",
   rewrite = function(graph, m)
-    local rank, pads = m.w.constant.rank, read_pads(m.pad)
-    if m.conv:attr "auto_pad" ~= "NOTSET" or not spatial_only(pads, rank) then return false end
-    local own, sum, spatial = m.conv:attr("pads", nil) or {}, {}, rank - 2
-    for i = 1, spatial do
-      sum[i] = (own[i] or 0) + pads[2 + i]
-      sum[spatial + i] = (own[spatial + i] or 0) + pads[rank + 2 + i]
-    end
-    m.conv:set_attr("pads", sum)
-    m.conv:set_input(1, m.x)
-    graph:prune()
+    local rank = m.w.constant.rank
+    local pads = spatial_pads(read_pads(m.pad), rank)
+    local sum = pads and add_pads(m.conv, pads)
+    if not sum then return false end
+    assert(m.conv:set_attr("pads", sum, "ints"))
+    assert(m.conv:set_input(1, m.x))
+    pass.release(graph, m.pad)
     return true
   end,
 }

@@ -1,0 +1,424 @@
+local core = require "espquant.core"
+local errors = require "espquant.errors"
+local harness = require "spec.support.pass_harness"
+local optimizer = require "espquant.optimizer"
+local process = require "spec.support.process"
+
+local FIXTURES = "spec/fixtures/optimizer/"
+
+local folder
+
+local function files()
+  local list = {}
+  local pipe <close> = assert(io.popen("ls -A '" .. folder .. "'"))
+  for name in pipe:lines() do list[#list + 1] = name end
+  return list
+end
+
+local function copy(from, name)
+  return process.write_file(folder .. "/" .. name, assert(core.read_file(from)))
+end
+
+local function write(graph, name)
+  local path = folder .. "/" .. name
+  assert(core.onnx_write(graph, path))
+  return path
+end
+
+-- The error object that f(...) raises.
+local function raised(f, ...)
+  local ok, err = pcall(f, ...)
+  assert.is_false(ok)
+  assert.is_true(errors.is(err), tostring(err))
+  return err
+end
+
+local function shapes_of(list)
+  local shapes = {}
+  for i, value in ipairs(list) do shapes[i] = value.shape end
+  return shapes
+end
+
+before_each(function() folder = process.folder() end)
+after_each(function() process.remove(folder) end)
+
+-- --- against the original -----------------------------------------------------------------------------------------
+
+local function node_facts(node)
+  local inputs = {}
+  for i, value in ipairs(node.inputs) do inputs[i] = value and not value.constant and value.name end
+  return {
+    op = node.op_type, name = node.name, attrs = node:attrs(), output = node:output(1).name, inputs = inputs,
+    count = #node.inputs,
+  }
+end
+
+local function assert_same_model(expected, got)
+  local a, b = expected:node_list(), got:node_list()
+  assert.equal(#a, #b)
+  local constants = 0
+  for i, node in ipairs(a) do
+    assert.same(node_facts(node), node_facts(b[i]))
+    for k, value in ipairs(node.inputs) do
+      if value and value.constant then
+        constants = constants + 1
+        assert.is_true((value.constant:equal(b[i]:input(k).constant)), node:label() .. " input " .. k)
+      end
+    end
+  end
+  assert.same(shapes_of(expected.inputs), shapes_of(got.inputs))
+  return constants
+end
+
+describe("optimize_fp_model", function()
+  for _, name in ipairs { "mobilenet_bn_101", "mobilenet_bn_skew_152" } do
+    it("gives what the original gave, to the bit: " .. name, function()
+      local path = optimizer.optimize_fp_model(copy(FIXTURES .. name .. "_raw.onnx", "m.onnx"))
+      local expected, got = assert(core.onnx_read(FIXTURES .. name .. ".onnx")), assert(core.onnx_read(path))
+      assert.equal(16, assert_same_model(expected, got))
+      assert.equal("Conv_0_out", got:node "Conv_0":output(1).name)
+    end)
+  end
+
+  it("folds the whole of the MNIST example, whose file loads and computes the same", function()
+    local model = assert(core.onnx_read "examples/mnist.onnx")
+    local path = optimizer.optimize_fp_model(copy("examples/mnist.onnx", "mnist.onnx"))
+    local optimized, count = assert(core.onnx_read(path)), 0
+    for node in optimized:nodes() do
+      assert.not_equal("BatchNormalization", node.op_type)
+      if node.op_type == "Conv" then
+        count = count + 1
+        assert.equal(3, #node.inputs, node:label())
+      end
+    end
+    assert.equal(5, count)
+    assert(model:infer_shapes())
+    local before, after = harness.run(model), harness.run(optimized)
+    assert.is_true(harness.difference(before[1], after[1]) <= 1e-5)
+  end)
+
+  -- x -> MatMul + bias -> Gemm (nameless) -> BatchNormalization -> Conv-less end
+  local function dense()
+    local b = harness.builder()
+    local x = b.node("MatMul", { b.input("x", { 1, 3 }), b.random("w1", { 3, 4 }) }, { name = "matmul" })
+    x = b.node("Add", { x, b.random("bias", { 4 }) }, { name = "add", out = "sum" })
+    x = b.node("Gemm", { x, b.random("w2", { 4, 5 }) }, { out = "gemm_out" })
+    b.output(b.node("Relu", { b.batch_norm(x, 5, { out = "bn_out" }) }, { out = "y" }))
+    return b.graph
+  end
+
+  it("names Gemms, then folds into them, as the original does", function()
+    local graph = assert(core.onnx_read((optimizer.optimize_fp_model(write(dense(), "dense.onnx")))))
+    assert.equal("Gemm Gemm Relu", harness.ops(graph))
+    local first, second = table.unpack(graph:node_list())
+    assert.same({ "fused_gemm_0", "sum" }, { first.name, first:output(1).name })
+    assert.same({ "fused_gemm_1", "bn_out" }, { second.name, second:output(1).name })
+    assert.equal("fused_gemm_1_bias", second:input(3).name)
+  end)
+
+  it("names the batch of all inputs, and keeps the opset's number", function()
+    local b = harness.builder()
+    b.graph.opset = 17
+    b.output(b.node("Add", { b.input("x", { 1, 3 }), b.input("y", { 1, 3 }) }))
+    local graph = assert(core.onnx_read((optimizer.optimize_fp_model(write(b.graph, "m.onnx")))))
+    assert.same({ { "N", 3 }, { "N", 3 } }, shapes_of(graph.inputs))
+    assert.same({ { "N", 3 } }, shapes_of(graph.outputs))
+    assert.equal(17, graph.opset)
+  end)
+
+  it("takes the first input as float32 and says so", function()
+    local b = harness.builder()
+    b.output(b.node("Relu", { b.input("x", { 1, 3 }, "float64") }, { out = "y" }))
+    local path, notes = optimizer.optimize_fp_model(write(b.graph, "m.onnx"))
+    local graph = assert(core.onnx_read(path))
+    assert.equal("float32", graph.inputs[1].dtype)
+    assert.equal("float32", graph.outputs[1].dtype)
+    assert.matches("input 'x' is taken as float32, it was float64", table.concat(notes, "\n"), 1, true)
+  end)
+
+  it("leaves a batch fixed that cannot become dynamic, and says why", function()
+    local b = harness.builder()
+    local x = b.node("Reshape", { b.input("x", { 2, 8 }), b.integers("shape", { 4, 4 }) }, { name = "mix" })
+    b.output(b.node("Relu", { x }))
+    local path, notes = optimizer.optimize_fp_model(write(b.graph, "m.onnx"))
+    assert.same({ { 2, 8 } }, shapes_of(assert(core.onnx_read(path)).inputs))
+    assert.matches("the batch stays fixed: Reshape 'mix'", table.concat(notes, "\n"), 1, true)
+  end)
+
+  it("writes beside the input and never over it", function()
+    local bytes = assert(core.onnx_encode(dense()))
+    for name, target in pairs { ["a.b.onnx"] = "a.b_optimized.onnx", ["C.ONNX"] = "C_optimized.onnx",
+      ["x_optimized.onnx"] = "x_optimized_optimized.onnx" } do
+      local path = process.write_file(folder .. "/" .. name, bytes)
+      assert.equal(folder .. "/" .. target, (optimizer.optimize_fp_model(path)))
+      assert.equal(bytes, core.read_file(path))
+    end
+    assert.equal("./m_optimized.onnx", optimizer.optimized_path "./m.onnx")
+  end)
+
+  it("writes where it is told, but not over the input", function()
+    local path = write(dense(), "m.onnx")
+    local bytes = assert(core.read_file(path))
+    assert.equal(folder .. "/other.bin", (optimizer.optimize_fp_model(path, folder .. "/other.bin")))
+    assert.equal("Gemm Gemm Relu", harness.ops(assert(core.onnx_read(folder .. "/other.bin"))))
+    assert.error_matches(function() optimizer.optimize_fp_model(path, path) end, "the result would overwrite the model")
+    assert.equal(bytes, core.read_file(path))
+  end)
+
+  it("gives the same bytes twice", function()
+    local path = write(dense(), "m.onnx")
+    local first = assert(core.read_file((optimizer.optimize_fp_model(path))))
+    assert.equal(first, assert(core.read_file((optimizer.optimize_fp_model(path)))))
+  end)
+
+  it("refuses what is not called .onnx", function()
+    for _, path in ipairs { "model.pb", "onnx", "model.onnx.gz", "" } do
+      local err = raised(optimizer.optimize_fp_model, path)
+      assert.equal("format", err.code)
+      assert.matches(path .. " is an unknown file format", err.message, 1, true)
+    end
+    assert.equal("format", raised(optimizer.optimize_fp_model, nil).code)
+  end)
+
+  it("refuses a file that is missing, damaged or no model, and leaves nothing behind", function()
+    local missing = raised(optimizer.optimize_fp_model, folder .. "/missing.onnx")
+    assert.equal("io", missing.code)
+    assert.matches("missing.onnx", missing.message, 1, true)
+    local bytes = assert(core.onnx_encode(dense()))
+    for name, text in pairs { cut = bytes:sub(1, #bytes // 2), empty = "", text = "this is no model" } do
+      local path = process.write_file(folder .. "/" .. name .. ".onnx", text)
+      local err = raised(optimizer.optimize_fp_model, path)
+      assert.equal("format", err.code)
+      assert.matches(name .. ".onnx", err.message, 1, true)
+    end
+    assert.same({ "cut.onnx", "empty.onnx", "text.onnx" }, files())
+  end)
+
+  it("refuses shapes that do not fit, naming the file and the node", function()
+    local b = harness.builder()
+    b.output(b.node("Conv", { b.input("x", { 1, 3, 4, 4 }), b.random("w", { 2, 5, 1, 1 }) }, { name = "odd" }))
+    local err = raised(optimizer.optimize_fp_model, write(b.graph, "odd.onnx"))
+    assert.equal("format", err.code)
+    assert.matches("odd.onnx: Conv 'odd'", err.message, 1, true)
+    assert.same({ "odd.onnx" }, files())
+  end)
+
+  it("says that it cannot write, and leaves nothing half written", function()
+    local path = write(dense(), "m.onnx")
+    assert(os.execute("mkdir '" .. folder .. "/m_optimized.onnx'"))
+    local err = raised(optimizer.optimize_fp_model, path)
+    assert.equal("io", err.code)
+    assert.matches("m_optimized.onnx", err.message, 1, true)
+    assert.same({ "m.onnx", "m_optimized.onnx" }, files())
+    assert.equal("io", raised(optimizer.optimize_fp_model, path, folder .. "/no/such/folder.onnx").code)
+  end)
+end)
+
+-- --- optimize -----------------------------------------------------------------------------------------------------
+
+describe("optimize", function()
+  local function conv_bn()
+    local b = harness.builder()
+    local conv = b.node("Conv", { b.input("x", { 1, 3, 4, 4 }), b.random("w", { 4, 3, 1, 1 }) }, { name = "conv" })
+    local x = b.node("Identity", { b.batch_norm(conv, 4, { name = "bn" }) }, { name = "same" })
+    b.output(b.node("Relu", { x }, { out = "y" }))
+    return b.graph
+  end
+
+  it("gives a copy, and leaves the model alone", function()
+    local model = conv_bn()
+    local before = tostring(model)
+    local graph, counts = optimizer.optimize(model)
+    assert.equal(before, tostring(model))
+    assert.equal("Conv Relu", harness.ops(graph))
+    assert.equal(1, counts.fuse_bn_into_conv)
+    assert.equal(1, counts.eliminate_identity)
+    assert.equal(0, counts.fuse_pad_into_conv)
+  end)
+
+  it("applies the passes that are named, in their order, and tells the trace", function()
+    local told = {}
+    local graph, counts = optimizer.optimize(conv_bn(), { "eliminate_identity" }, function(...)
+      told[#told + 1] = table.concat({ ... }, ": ")
+    end)
+    assert.equal("Conv BatchNormalization Relu", harness.ops(graph))
+    assert.same({ eliminate_identity = 1 }, counts)
+    assert.same({ "eliminate_identity: Identity 'same'" }, told)
+  end)
+
+  it("finds nothing more to do in its own result", function()
+    local _, counts = optimizer.optimize((optimizer.optimize(conv_bn())))
+    for name, n in pairs(counts) do assert.equal(0, n, name) end
+  end)
+
+  it("refuses an unknown pass and an empty list, which is a mistake", function()
+    assert.error_matches(function() optimizer.optimize(conv_bn(), { "fuse_all" }) end,
+      "unknown pass 'fuse_all'; known are: eliminate_identity")
+    assert.has_error(function() optimizer.optimize(conv_bn(), {}) end, "the list of passes is empty")
+  end)
+
+  it("refuses subgraphs, which read tensors where no pass can see it", function()
+    local b = harness.builder()
+    b.output(b.node("If", { b.input("c", {}, "bool") }, { name = "choice" }))
+    local err = raised(optimizer.optimize, b.graph)
+    assert.equal("unsupported", err.code)
+    assert.matches("If 'choice'", err.message, 1, true)
+  end)
+
+  it("leaves operators alone that it does not know", function()
+    local b = harness.builder()
+    local x = b.node("Unheard", { b.node("Identity", { b.node("Relu", { b.input("x", { 1, 3 }) }) }) })
+    b.output(b.node("Identity", { x }))
+    assert.equal("Relu Unheard", harness.ops((optimizer.optimize(b.graph))))
+  end)
+
+  it("raises for shapes that do not fit", function()
+    local b = harness.builder()
+    b.output(b.node("MatMul", { b.input("x", { 1, 3 }), b.random("w", { 4, 2 }) }, { name = "odd" }))
+    local err = raised(optimizer.optimize, b.graph)
+    assert.equal("format", err.code)
+    assert.matches("MatMul 'odd'", err.message, 1, true)
+  end)
+
+  it("lists its passes, in a list of its own", function()
+    local list = optimizer.get_available_passes()
+    assert.equal(15, #list)
+    list[1] = nil
+    assert.equal("eliminate_identity", optimizer.get_available_passes()[1])
+    for _, name in ipairs(optimizer.FP_MODEL_PASSES) do
+      assert.is_truthy(table.concat(optimizer.get_available_passes(), " "):find(name, 1, true), name)
+    end
+  end)
+end)
+
+-- --- the batch ----------------------------------------------------------------------------------------------------
+
+-- x of that shape -> Reshape to the constant -> Relu -> y
+local function reshape(shape, target, options)
+  options = options or {}
+  local b = harness.builder()
+  b.graph.opset = 14
+  local x = b.input("x", shape)
+  local y = b.node("Reshape", { x, b.integers("shape", target) }, { name = "flat", attrs = options.attrs })
+  b.output(b.node("Relu", { y }, { out = "y" }))
+  return b.graph
+end
+
+local function target_of(graph) return graph:node "flat":input(2).constant:totable() end
+
+describe("convert_model_batch_to_dynamic", function()
+  local dynamic = optimizer.convert_model_batch_to_dynamic
+
+  it("names the batch N, everywhere", function()
+    local b = harness.builder()
+    local conv = b.node("Conv", { b.input("x", { 1, 3, 4, 4 }), b.random("w", { 4, 3, 1, 1 }) }, { out = "c" })
+    b.output(b.node("Flatten", { conv }, { out = "y" }))
+    local before = tostring(b.graph)
+    local graph = dynamic(b.graph)
+    assert.same({ "N", 3, 4, 4 }, graph.inputs[1].shape)
+    assert.same({ "N", 4, 4, 4 }, graph:value "c".shape)
+    assert.same({ "N", 64 }, graph.outputs[1].shape)
+    assert.equal(before, tostring(b.graph))
+  end)
+
+  it("keeps a name that there is, and lends it to the inputs without one", function()
+    local b = harness.builder()
+    local x, y, z = b.input("x", { "batch", 3 }), b.input("y", { false, 3 }), b.input("z", { 1, 3 })
+    b.output(b.node("Add", { b.node("Add", { x, y }), z }))
+    assert.same({ { "batch", 3 }, { "batch", 3 }, { 1, 3 } }, shapes_of(dynamic(b.graph).inputs))
+  end)
+
+  it("names a first dimension of which nothing is known", function()
+    assert.same({ "N", 4 }, dynamic(reshape({ false, 4 }, { 0, 4 })).inputs[1].shape)
+  end)
+
+  it("rewrites a Reshape that begins with the batch, so that any number of images runs", function()
+    for _, case in ipairs {
+      { { 1, 4, 2 }, { 1, 8 }, { 0, 8 }, { "N", 8 } }, { { 1, 4, 2 }, { 1, -1 }, { 0, -1 }, { "N", 8 } },
+      { { 3, 4, 2 }, { 3, 2, 4 }, { 0, 2, 4 }, { "N", 2, 4 } },
+      { { 1, 4, 2 }, { 1, 2, 1, -1 }, { 0, 2, 1, -1 }, { "N", 2, 1, 4 } },
+    } do
+      local model = reshape(case[1], case[2])
+      local graph = dynamic(model)
+      assert.same(case[3], target_of(graph))
+      assert.same(case[4], graph.outputs[1].shape)
+      assert.same(case[2], target_of(model))
+      local y = harness.run(graph)[1]
+      assert.equal(2, y.shape[1])
+    end
+  end)
+
+  it("keeps what follows the batch already", function()
+    for _, target in ipairs { { 0, 8 }, { -1, 8 }, { 0, -1 } } do
+      assert.same(target, target_of(dynamic(reshape({ 1, 4, 2 }, target))))
+    end
+  end)
+
+  it("rewrites a 1 that was left in a model of dynamic batch, and keeps other numbers there", function()
+    assert.same({ 0, 8 }, target_of(dynamic(reshape({ "N", 4, 2 }, { 1, 8 }))))
+    assert.same({ 4, -1 }, target_of(dynamic(reshape({ "N", 4, 2 }, { 4, -1 }))))
+  end)
+
+  it("says -1 where a 0 is a zero", function()
+    assert.same({ -1, 8 }, target_of(dynamic(reshape({ 1, 4, 2 }, { 1, 8 }, { attrs = { allowzero = 1 } }))))
+    local err = raised(dynamic, reshape({ 1, 4, 2 }, { 1, -1 }, { attrs = { allowzero = 1 } }))
+    assert.equal("unsupported", err.code)
+  end)
+
+  it("gives each of two Reshapes its own constant", function()
+    local b = harness.builder()
+    local x, shape, w = b.input("x", { 1, 8 }), b.integers("shape", { 1, 4, 2 }), b.random("w", { 8 })
+    b.output(b.node("Reshape", { x, shape }, { name = "flat", out = "y" }))
+    b.output(b.node("Reshape", { w, shape }, { name = "constant", out = "z" }))
+    local graph = dynamic(b.graph)
+    assert.same({ 0, 4, 2 }, target_of(graph))
+    assert.same({ 1, 4, 2 }, graph:node "constant":input(2).constant:totable())
+    assert.equal("flat_shape", graph:node "flat":input(2).name)
+  end)
+
+  it("leaves a Reshape alone that no input reaches, however long the way", function()
+    local b = harness.builder()
+    local w = b.node("Transpose", { b.random("w", { 4, 3 }) })
+    w = b.node("Reshape", { w, b.integers("shape", { 12, 1 }) }, { name = "flat" })
+    b.output(b.node("MatMul", { b.input("x", { 1, 12 }), w }))
+    assert.same({ 12, 1 }, target_of(dynamic(b.graph)))
+  end)
+
+  it("refuses by name a Reshape that mixes the batch with other axes", function()
+    for _, case in ipairs {
+      { { 1, 8 }, { 4, 2 } }, { { 2, 8 }, { 4, 4 } }, { { 2, 8 }, { 16 } }, { { 4, 2, 2 }, { 2, 8 } },
+    } do
+      local err = raised(dynamic, reshape(case[1], case[2]))
+      assert.equal("unsupported", err.code)
+      assert.matches("Reshape 'flat': its constant shape {", err.message, 1, true)
+    end
+  end)
+
+  it("refuses a Reshape to the batch of something that does not begin with it", function()
+    local b = harness.builder()
+    local x = b.node("Transpose", { b.input("x", { 2, 8 }) })
+    b.output(b.node("Reshape", { x, b.integers("shape", { 2, 8 }) }, { name = "flat" }))
+    assert.matches("Reshape 'flat'", raised(dynamic, b.graph).message, 1, true)
+  end)
+
+  it("refuses inputs of several batches, and leaves scalars", function()
+    local b = harness.builder()
+    b.output(b.node("Add", { b.input("x", { 1, 3 }), b.input("y", { 3 }) }))
+    local err = raised(dynamic, b.graph)
+    assert.equal("unsupported", err.code)
+    assert.equal("input 'y' begins with 3, the batch is 1", err.message)
+    b = harness.builder()
+    b.output(b.node("Add", { b.input("x", { 1, 3 }), b.input("y", {}) }))
+    assert.same({ { "N", 3 }, {} }, shapes_of(dynamic(b.graph).inputs))
+  end)
+
+  it("refuses a model without input or without batch", function()
+    local b = harness.builder()
+    b.output(b.node("Relu", { b.random("c", { 3 }) }))
+    assert.equal("the model has no input", raised(dynamic, b.graph).message)
+    b = harness.builder()
+    b.output(b.node("Relu", { b.input("x", {}) }))
+    local err = raised(dynamic, b.graph)
+    assert.same({ "format", "input 'x' has no batch dimension" }, { err.code, err.message })
+  end)
+end)
