@@ -6,8 +6,13 @@
 ---     calib:export_coefficient_to_cpp(model, "calib.pickle", "esp32s3", ".", "coefficient", true)
 ---
 --- By name: Calibrator{bits =, granularity =, method =, mode =, runtime =, target =, threads =, input_exponent =, log =}.
---- The methods above have the names of the original's Python class and raise error objects, as it does; the native ways
---- beside them (`measure_table`) return nil, message, code. `log` receives what the original prints (default: print).
+--- `input_exponent` is an integer, or "measured"; without it inputs are supposed to lie in [-1, 1), as in the original.
+--- `log` receives what the original prints, and warnings (default: print).
+---
+--- The methods above have the names of the original's Python class and raise error objects (`espquant.errors`) for what
+--- is wrong with models, data and files, as it does; `measure_table` returns nil, message, code, problems instead. Wrong
+--- options are misuse and raise the original's text. Other than the original, set_method refuses values that do not
+--- exist, and leaves the object as it was.
 
 local core = require "espquant.core"
 local dataset = require "espquant.dataset"
@@ -25,9 +30,10 @@ local MORE = { "mode", "runtime", "target", "threads", "input_exponent", "log" }
 --- A new Calibrator. bits "int8" or "int16", granularity "per-tensor" or "per-channel", method "minmax" or "entropy".
 local function new(...)
   local self = quant.options.parse({ ... }, OPTIONS, MORE)
-  self.quant_bit, self.quant_val = self.bits, self.bits == 8 and 127.0 or 32767.0
+  self.quant_bit, self.quant_val, self.output_channel_axis = self.bits, self.bits == 8 and 127.0 or 32767.0, 0
   self.providers = { "CPUExecutionProvider" }
   self.log = self.log or print
+  quant.types.attributes(self, "calibrator")
   return setmetatable(self, Calibrator)
 end
 
@@ -45,20 +51,11 @@ end
 
 --- Stores the list of execution providers. There is one, the CPU; others raise when data is run.
 function Calibrator:set_providers(providers)
-  assert(type(providers) == "table", "set_providers: a list of names expected")
-  self.providers = providers
+  self.providers = quant.options.check_providers(providers)
 end
 
-local function check_providers(self)
-  for _, name in ipairs(self.providers) do
-    if name ~= "CPUExecutionProvider" then
-      errors.raise("unsupported", ("Specified provider '%s' is unavailable. The only one is CPUExecutionProvider."):format(name))
-    end
-  end
-end
-
---- 0 when the model can be quantized, else -1 and the list of reasons, each with node, op, shapes, cause. In "original"
---- mode a refusal raises, as in the original (its documents say -1).
+--- 0 when the model can be quantized, else -1 and the list of reasons, each with node, op, shapes, cause, remedy. In
+--- "original" mode a refusal raises, as in the original (its documents say -1).
 function Calibrator:check_model(model)
   local ok, message, code, problems = quant.check(model, self.mode, "calibrator")
   if ok then return 0 end
@@ -66,21 +63,56 @@ function Calibrator:check_model(model)
   return -1, problems
 end
 
--- One pass over the dataset, everything observed.
-local function feed(self, exec, data, observation, title)
-  local bar, images = progress.new { title = title, total = data:count() }, 0
+-- --- data ---------------------------------------------------------------------------------------------------------
+
+-- What the original's runtime says about one batch of another shape, or nil. It runs all data as one batch.
+local function runtime_refusal(input, shape)
+  local want, lines = input.shape or shape, {}
+  if #want ~= #shape then
+    return ("[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Invalid rank for input: %s Got: %d Expected: %d "
+      .. "Please fix either the inputs or the model."):format(input.name, #shape, #want)
+  end
+  for i, d in ipairs(want) do
+    if math.type(d) == "integer" and d ~= shape[i] then
+      lines[#lines + 1] = (" index: %d Got: %d Expected: %d\n"):format(i - 1, shape[i], d)
+    end
+  end
+  return #lines > 0 and ("[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Got invalid dimensions for input: %s for the "
+    .. "following indices\n%s Please fix either the inputs or the model."):format(input.name, table.concat(lines)) or nil
+end
+
+-- The source as a dataset for the model. "original" mode refuses a tensor as the original does, and in its words.
+local function open_data(self, model, source)
+  local data, message, code = dataset.of(source, model)
+  local text
+  if self.mode == "original" and type(source) == "userdata" and #model.inputs == 1 then
+    text = source.shape[1] == 0 and "zero-size array to reduction operation maximum which has no identity"
+      or runtime_refusal(model.inputs[1], source.shape)
+  end
+  if text then errors.raise("format", text, { message }) end
+  return errors.check(data, message, code)
+end
+
+-- One pass over the dataset, everything observed. Returns the number of images.
+local function feed(exec, data, observation, title)
+  local bar <close>, images = progress.new { title = title, total = data:count() }, 0
   for inputs in data:batches() do
-    local n = type(inputs) == "table" and #inputs[1] or #inputs
-    if n > 0 then errors.check(exec:run(inputs, observation, false)) end
-    images = images + n
+    errors.check(exec:run(inputs, observation, false))
+    images = images + (type(inputs) == "table" and #inputs[1] or #inputs)
     bar:update(images)
   end
-  bar:close()
-  if images == 0 then errors.raise("format", "the calibration dataset holds no image") end
   return images
 end
 
--- The entropy method's exponent of tensor number i; a refused search falls back to minmax with a warning in "chip" mode.
+-- --- measuring ----------------------------------------------------------------------------------------------------
+
+local function absmax(ranges, i)
+  local lo, hi, has_nan = ranges:range(i)
+  return has_nan and 0 / 0 or math.max(math.abs(lo), math.abs(hi))
+end
+
+-- The entropy method's exponent of tensor number i, or nil, message, code. A search that finds no threshold falls back to
+-- the range with a warning; "original" mode refuses it, as the original does.
 local function entropy_exponent(self, histograms, ranges, i, name, warnings)
   local threshold, message, code, exception, text = histograms:threshold(i)
   if threshold then return core.exponent_of_threshold(threshold) end
@@ -88,26 +120,41 @@ local function entropy_exponent(self, histograms, ranges, i, name, warnings)
     return nil, exception == "ValueError" and text or ("the search for a threshold of '%s' failed: %s"):format(name, message), code
   end
   warnings[#warnings + 1] = ("'%s': no threshold by entropy (%s); its range is taken instead"):format(name, message)
-  local lo, hi, nan = ranges:range(i)
-  return core.exponent_of_absmax(nan and 0 / 0 or math.max(math.abs(lo), math.abs(hi)), self.bits)
+  return core.exponent_of_absmax(absmax(ranges, i), self.bits)
+end
+
+-- Data beyond what the input's exponent holds is clipped, on the chip as well.
+local function warn_of_clipped_inputs(self, model, ranges, first, warnings)
+  local e = self.input_exponent or quant.v1.INPUT_EXPONENT[self.bits]
+  if self.mode == "original" or e == "measured" then return end
+  local limit = 2.0 ^ (e + self.bits - 1)
+  for i, input in ipairs(model.inputs) do
+    local reached = absmax(ranges, first + i)
+    if reached > limit then
+      warnings[#warnings + 1] = ("input '%s' reaches %.6g, but its exponent %d holds %g at most: what is beyond is clipped; "
+        .. "scale the data, or give input_exponent (\"measured\")"):format(input.name, reached, e, limit)
+    end
+  end
 end
 
 -- name -> exponent for every name, in one pass (minmax) or two (entropy).
 local function measure(self, model, data, names, warnings)
-  local exec = errors.check(core.executor(model, { threads = self.threads, outputs = {} }))
-  local ranges = errors.check(core.observe_range(model, names))
-  self.images = feed(self, exec, data, ranges, "range")
+  local exec <close> = errors.check(core.executor(model, { threads = self.threads, outputs = {} }))
+  local observed = table.move(names, 1, #names, 1, {})
+  for _, input in ipairs(model.inputs) do observed[#observed + 1] = input.name end
+  local ranges = errors.check(core.observe_range(model, observed))
+  self.images = feed(exec, data, ranges, "range")
+  warn_of_clipped_inputs(self, model, ranges, #names, warnings)
   local histograms
   if self.method == "entropy" then
     histograms = errors.check(core.observe_histogram(ranges))
-    feed(self, exec, data, histograms, "histogram")
+    feed(exec, data, histograms, "histogram")
   end
   local found = {}
   for i, name in ipairs(names) do
-    local lo, hi, nan = ranges:range(i)
     local e, message, code
     if histograms then e, message, code = entropy_exponent(self, histograms, ranges, i, name, warnings)
-    else e = core.exponent_of_absmax(nan and 0 / 0 or math.max(math.abs(lo), math.abs(hi)), self.bits) end
+    else e = core.exponent_of_absmax(absmax(ranges, i), self.bits) end
     if e == nil then return nil, message, code end
     found[name] = e
   end
@@ -116,15 +163,14 @@ end
 
 -- Raises what the model or the data have wrong; returns the table.
 local function build_table(self, model, source)
-  errors.check(quant.check(model, self.mode, "calibrator"))
-  check_providers(self)
-  local data, warnings = errors.check(dataset.of(source, model)), {}
+  errors.check(quant.check(model, self.mode, "table"))
+  errors.check(quant.options.available(self.providers))
+  local data, warnings = open_data(self, model, source), {}
   local t = errors.check(quant.v1.build(model, self, function(names)
     return measure(self, model, data, names, warnings)
   end))
-  t.facts.target = self.target
-  for _, warning in ipairs(t.warnings) do warnings[#warnings + 1] = warning end
-  t.warnings = warnings
+  t.facts.target, t.facts.model = self.target, core.sha256(errors.check(core.onnx_encode(model)))
+  t.warnings = table.move(t.warnings, 1, #t.warnings, #warnings + 1, warnings)
   return t
 end
 
@@ -144,6 +190,8 @@ function Calibrator:generate_quantization_table(model, source, path)
   if path then errors.check(t:save(path)) end
   return t
 end
+
+-- --- export -------------------------------------------------------------------------------------------------------
 
 --- Writes `<output_path>/<file_name>.cpp` and `.hpp` with the integer coefficients for a chip; `table` is a path or a
 --- qtable. With print_model_info also logs the exponents of every layer. Raises an error object.

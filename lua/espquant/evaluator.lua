@@ -6,9 +6,11 @@
 ---
 --- By name: Evaluator{bits =, granularity =, chip =, mode =, runtime =, threads =, isa =, outputs =}; `outputs` names the
 --- tensors to return instead of the graph's outputs. mode "chip" runs the integer kernels; "original" the float rewrite that
---- reproduces the original tool's figures. Methods raise error objects.
+--- reproduces the original tool's figures. Methods raise error objects (`espquant.errors`) for what is wrong with models,
+--- tables and data; wrong options and calls out of order are misuse.
 
 local core = require "espquant.core"
+local dataset = require "espquant.dataset"
 local errors = require "espquant.errors"
 local qtable = require "espquant.qtable"
 local quant = require "espquant.quant"
@@ -22,13 +24,14 @@ local MORE = { "mode", "runtime", "threads", "isa", "outputs" }
 --- A new Evaluator. bits "int8" or "int16", granularity "per-tensor" or "per-channel", chip "esp32s3".
 local function new(...)
   local self = quant.options.parse({ ... }, OPTIONS, MORE)
-  self.providers = { "CPUExecutionProvider" }
+  self.quant_bit, self.providers = self.bits, { "CPUExecutionProvider" }
+  quant.types.attributes(self, "evaluator")
   return setmetatable(self, Evaluator)
 end
 
 function Evaluator:__tostring()
   return ("Evaluator: int%d %s on %s, %s mode%s"):format(self.bits, self.granularity, self.chip, self.mode,
-    self.exec and ", with a model" or "")
+    self.exec and (", with a model of %d nodes"):format(#self.graph) or "")
 end
 
 --- Chooses the chip; raises for others than those documented.
@@ -36,10 +39,9 @@ function Evaluator:set_target_chip(chip)
   self.chip = quant.options.check("chip", chip)
 end
 
---- Stores the list of execution providers; there is one.
+--- Stores the list of execution providers. There is one, the CPU; others raise when data is run.
 function Evaluator:set_providers(providers)
-  assert(type(providers) == "table", "set_providers: a list of names expected")
-  self.providers = providers
+  self.providers = quant.options.check_providers(providers)
 end
 
 --- 0 when the model can be simulated, else -1 and the list of reasons; in "original" mode a refusal raises.
@@ -50,68 +52,134 @@ function Evaluator:check_model(model)
   return -1, problems
 end
 
--- The original looks for the entries of inputs and of what arithmetic and activations make, and lists what is missing.
-local function check_complete(model, t)
-  local missing = {}
-  local function need(name)
-    if not t:get(name) then missing[#missing + 1] = ("the quantization parameter for %s is not provided"):format(name) end
+-- --- the table ----------------------------------------------------------------------------------------------------
+
+local function is_float(value)
+  return value and not (value.constant and value.dtype ~= "float32")
+end
+
+-- The tensors that the original wants an entry for: what arithmetic and activations read and make.
+local function needed(model)
+  local names, seen = {}, {}
+  local function need(value)
+    if not seen[value.name] then seen[value.name], names[#names + 1] = true, value.name end
   end
-  for _, input in ipairs(model.inputs) do need(input.name) end
+  for _, input in ipairs(model.inputs) do need(input) end
   for node in model:nodes() do
-    local op = core.op(node.op_type, node.domain)
-    local v1 = op and op.v1 or {}
+    local v1 = core.op(node.op_type, node.domain).v1
     if v1.arithmetic or v1.activation then
       for _, input in ipairs(node.inputs) do
-        if input and input.constant and input.dtype == "float32" and node.op_type ~= "LeakyRelu" then need(input.name) end
+        if is_float(input) then need(input) end
       end
-      need(node:output(1).name)
+      need(node:output(1))
     end
   end
-  if #missing > 0 then
-    errors.raise("format", "the provided quantization table is not complete", missing)
+  return names
+end
+
+-- "original" mode: all missing entries, a line each in the original's words.
+local function check_complete(model, t)
+  local missing = {}
+  for _, name in ipairs(needed(model)) do
+    if not t:get(name) then missing[#missing + 1] = ("the quantization parameter for %s is not provided"):format(name) end
+  end
+  if #missing > 0 then errors.raise("format", "the provided quantization table is not complete", missing) end
+end
+
+local function coarsest(exponents)
+  local e = exponents[1]
+  for _, other in ipairs(exponents) do e = math.max(e, other) end
+  return e
+end
+
+-- Width of a table that does not tell it: the exponents of its weights follow from their values, and tell. nil: they do
+-- not. Original mode does not ask, since the original takes any table.
+local function width_of(model, t)
+  local votes = { [8] = 0, [16] = 0 }
+  for node in model:nodes() do
+    local op = core.op(node.op_type, node.domain)
+    local weight = op.weight >= 0 and node:input(op.weight + 1)
+    local entry = weight and t:get(weight.name)
+    local e = entry and entry.exponents and coarsest(entry.exponents)
+    for bits in pairs(votes) do
+      if e and e == core.exponent_of_absmax(weight.constant:maxabs(), bits) then votes[bits] = votes[bits] + 1 end
+    end
+  end
+  if (votes[8] == 0) == (votes[16] == 0) then return nil end
+  return votes[8] > 0 and 8 or 16
+end
+
+local function check_facts(self, model, t)
+  local facts = t.facts
+  if #t.entries == 0 then errors.raise("format", "the provided quantization table is empty") end
+  if (facts.runtime or self.runtime) ~= self.runtime then
+    errors.raise("format", ("the table is for runtime %s, the evaluator for %s"):format(facts.runtime, self.runtime))
+  end
+  local bits = facts.bits or self.mode == "chip" and width_of(model, t) or self.bits
+  if bits ~= self.bits then
+    errors.raise("format", ("the table is for int%d, the evaluator for int%d"):format(bits, self.bits))
+  end
+  if (facts.granularity or self.granularity) ~= self.granularity then
+    errors.raise("format", ("the table is %s, the evaluator %s"):format(facts.granularity, self.granularity))
   end
 end
 
-local function check_width(self, t)
-  if t.facts.bits and t.facts.bits ~= self.bits then
-    errors.raise("format", ("the table is for int%d, the evaluator for int%d"):format(t.facts.bits, self.bits))
-  end
-  if t.facts.granularity and t.facts.granularity ~= self.granularity then
-    errors.raise("format", ("the table is %s, the evaluator %s"):format(t.facts.granularity, self.granularity))
-  end
-end
-
---- Prepares the integer model. `table` is a path or a qtable. Raises an error object.
+--- Prepares the integer model. `table` is a path or a qtable. Raises an error object; then no model is prepared.
 function Evaluator:generate_quantized_model(model, table)
+  self.exec, self.graph, self.table, self.model = nil, nil, nil, nil
   errors.check(quant.check(model, self.mode, "evaluator"))
   local t = qtable.is(table) and table or errors.check(qtable.load(table))
-  check_width(self, t)
-  check_complete(model, t)
-  local names = self.outputs
+  check_facts(self, model, t)
+  local graph, names = nil, self.outputs
   if self.mode == "original" then
-    local graph, all = errors.check(quant.original(model, t, self))
-    self.graph, names = graph, names or all
+    check_complete(model, t)
+    local all
+    graph, all = errors.check(quant.original(model, t, self))
+    names = names or all
   else
-    self.graph = errors.check(quant.apply(model, t, self))
+    graph = errors.check(quant.apply(model, t, self))
   end
-  self.table = t
-  self.exec = errors.check(core.executor(self.graph, { threads = self.threads, isa = self.isa, outputs = names }))
+  self.exec = errors.check(core.executor(graph, { threads = self.threads, isa = self.isa, outputs = names }))
+  self.graph, self.table, self.model = graph, t, model
 end
 
--- Integers times the scale of their tensor.
+-- --- running ------------------------------------------------------------------------------------------------------
+
+-- What the executor takes: one float32 tensor, or a list of one for each input.
+local function gather(model, images)
+  local inputs = model.inputs
+  if type(images) == "userdata" and #inputs == 1 and images.dtype == "float32"
+    and images.rank == #(inputs[1].shape or images.shape) then
+    return images
+  end
+  if type(images) == "table" and #images == #inputs and #inputs > 1 then return images end
+  local columns = {}
+  for batch in errors.check(dataset.of(images, model)):batches() do
+    for k, tensor in ipairs(type(batch) == "table" and batch or { batch }) do
+      columns[k] = columns[k] or {}
+      table.insert(columns[k], tensor)
+    end
+  end
+  for k, column in ipairs(columns) do columns[k] = #column > 1 and errors.check(core.concat(column, 0)) or column[1] end
+  return #columns == 1 and columns[1] or columns
+end
+
+-- Integers times the scale of their tensor; the original's extra outputs have that of the tensor that they become.
 local function to_float(self, tensor, name)
-  local e = self.table:exponent(name:gsub("/QACC_shift1:0$", ""))
-  if not e then return tensor end
-  if e == -math.huge then e = -1000 end
-  if tensor.dtype == "float32" then return tensor * (2.0 ^ e) end
-  return errors.check(tensor:dequantize(e))
+  local key = name:gsub("/QACC_shift1:0$", "")
+  local scales = self.table:scales(key)
+  if not scales then return tensor end
+  if tensor.dtype == "float32" then return errors.check(tensor * scales[1]) end
+  return errors.check(tensor:dequantize(self.table:exponent(key)))
 end
 
---- Runs images (a float32 tensor, N first; a list of tensors for several inputs) through the integer model. Returns the
---- list of output tensors and the list of their names; integers, or floats when `as_float` is true. Raises.
+--- Runs images through the integer model: a tensor with N first, or whatever a dataset can be; for several inputs a list
+--- of one tensor for each, or a table by name. Returns the list of output tensors and the list of their names: integers,
+--- or floats when `as_float` is true (in "original" mode per channel too, where the original fails). Raises.
 function Evaluator:evaluate_quantized_model(images, as_float)
-  if not self.exec then errors.raise("format", "call generate_quantized_model before evaluate_quantized_model") end
-  local outputs, names = errors.check(self.exec:run(images))
+  if not self.exec then error("call generate_quantized_model before evaluate_quantized_model", 2) end
+  errors.check(quant.options.available(self.providers))
+  local outputs, names = errors.check(self.exec:run(gather(self.model, images)))
   if as_float then
     for i, tensor in ipairs(outputs) do outputs[i] = to_float(self, tensor, names[i]) end
   end

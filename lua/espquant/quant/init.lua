@@ -5,6 +5,7 @@ local M = {
   original = require "espquant.quant.original",
   check = require "espquant.quant.check",
   options = require "espquant.quant.options",
+  types = require "espquant.quant.types",
 }
 
 return M

@@ -13,6 +13,13 @@ local v1 = require "espquant.quant.v1"
 local Rewrite = {}
 Rewrite.__index = Rewrite
 
+-- What refuse raises, to be told from our own mistakes.
+local Refusal = {}
+
+local function refuse(text, ...)
+  error(setmetatable({ message = text:format(...) }, Refusal), 0)
+end
+
 -- Accumulators of the chip.
 local ACCUMULATOR_BITS = { [8] = 20, [16] = 40 }
 
@@ -49,25 +56,45 @@ end
 -- First scale of a tensor, and all of them. The quantized input stands for the graph's input.
 function Rewrite:scale(value)
   local name = self.table_names[value.name] or value.name
-  local entry = self.table:get(name)
-  if not entry or (not entry.scales and not entry.exponents) then
-    error { message = ("the quantization parameter for %s is not provided"):format(name) }
-  end
-  if entry.scales then return entry.scales[1], entry.scales end
-  local scales = {}
-  for i, e in ipairs(entry.exponents) do scales[i] = e == -math.huge and 0.0 or 2.0 ^ e end
+  local scales = self.table:scales(name)
+  if not scales then refuse("the quantization parameter for %s is not provided", name) end
   return scales[1], scales
 end
 
--- round_half_even(t / scale), clipped, still float32. One scale, or one per entry of the axis.
+-- The scales of a weight, one for each channel in per-channel mode.
+function Rewrite:weight_scales(node)
+  local weight = node:input(2)
+  local _, scales = self:scale(weight)
+  local expected = self.per_channel and weight.constant.shape[v1.weight_axis(node) + 1] or 1
+  if #scales ~= expected then
+    refuse("the table has %d scales for weight '%s', expected %d (%s)", #scales, weight.name, expected,
+      self.per_channel and "per-channel" or "per-tensor")
+  end
+  return scales
+end
+
+-- Tensor of scales that broadcasts along the axis.
+local function scales_along(scales, axis, rank)
+  local shape = {}
+  for i = 1, rank do shape[i] = i == axis + 1 and #scales or 1 end
+  return core.tensor_from(scales, "float32"):reshape(shape)
+end
+
+-- round_half_even(t / scale), clipped, still float32. One scale, or one per entry of the axis; any numbers.
 function Rewrite:quantized(tensor, scales, axis, bits)
-  local e = {}
-  for i, s in ipairs(scales) do e[i] = core.exponent_of_scale(s) or error { message = "a scale that is no power of two" } end
-  return assert(tensor:quantize(e, bits, #e > 1 and axis or nil)):astype "float32"
+  local e, result, message = {}, nil, nil
+  for i, s in ipairs(scales) do e[i] = core.exponent_of_scale(s) end
+  if #e == #scales then
+    result, message = tensor:quantize(e, bits, #e > 1 and axis or nil)
+  else
+    local divisor = #scales > 1 and scales_along(scales, axis, tensor.rank) or scales[1]
+    result, message = (tensor / divisor):quantize(0, bits)
+  end
+  return result and result:astype "float32" or refuse("%s", message)
 end
 
 -- A vector of one value per channel in the shape that broadcasts against the output of `node`.
-function Rewrite:channel_shape(node, tensor)
+local function channel_shape(node, tensor)
   if node.op_type == "Conv" then
     local shape = { 1, -1 }
     for i = 3, node:input(2).constant.rank do shape[i] = 1 end
@@ -94,13 +121,13 @@ end
 
 function Rewrite:linear_per_tensor(node)
   local weight, out = node:input(2), node:output(1)
-  local s_in, s_w, s_out = self:scale(node:input(1)), self:scale(weight), self:scale(out)
+  local s_in, s_w, s_out = self:scale(node:input(1)), self:weight_scales(node)[1], self:scale(out)
   local acc = self:accumulate(node, self:quantized(weight.constant, { s_w }, 0, self.bits))
   local y = self:floor(self:mul(acc, s_in * s_w / s_out))
   local bias = bias_of(node)
   if bias then
     local b = self:quantized(bias, { s_out }, 0, self.bits)
-    y = self:op("Add", { y, self:constant(self:channel_shape(node, b)) })
+    y = self:op("Add", { y, self:constant(channel_shape(node, b)) })
   end
   return self:clip(y, self.bits)
 end
@@ -118,16 +145,16 @@ end
 function Rewrite:linear_per_channel(node)
   local weight, out = node:input(2), node:output(1)
   local s_in, s_out = self:scale(node:input(1)), self:scale(out)
-  local _, s_w = self:scale(weight)
+  local s_w = self:weight_scales(node)
   local t = self:floor(self:mul(self:accumulate(node, self:quantized(weight.constant, s_w, v1.weight_axis(node), 8)), 1 / 16))
   local bias = bias_of(node)
   if bias then
     local s_b = {}
     for c, s in ipairs(s_w) do s_b[c] = s_in * s * 16 end
     local b = self:quantized(bias:reshape { -1 }, s_b, 0, 16)
-    t = self:clip(self:op("Add", { t, self:constant(self:channel_shape(node, b)) }), 16)
+    t = self:clip(self:op("Add", { t, self:constant(channel_shape(node, b)) }), 16)
   end
-  local factors = self:channel_shape(node, core.tensor_from(second_factors(s_in, s_w, s_out), "float32"))
+  local factors = channel_shape(node, core.tensor_from(second_factors(s_in, s_w, s_out), "float32"))
   local name = out.name .. "/QACC_shift1:0"
   local u = self:op("Floor", { self:mul(t, factors) }, nil, name)
   self.extra[#self.extra + 1] = name
@@ -162,8 +189,7 @@ end
 function Rewrite:rescaled(value, factor)
   local name = value.name .. "/scaled_input:0"
   if self.rescaled_names[name] then
-    error { message = ("[ONNXRuntimeError] : 1 : FAIL : This is an invalid model. Error: Duplicate definition of name (%s).")
-      :format(name) }
+    refuse("[ONNXRuntimeError] : 1 : FAIL : This is an invalid model. Error: Duplicate definition of name (%s).", name)
   end
   self.rescaled_names[name] = true
   return self:op("Floor", { self:mul(value, factor) })
@@ -187,8 +213,7 @@ local RULES = {
 function Rewrite:input(value)
   local s = self:scale(value)
   local readers = value:users()
-  self.before = readers[1]
-  for node in self.graph:nodes() do self.before = node break end
+  self.before = self.graph:node_list()[1]
   local q = self:clip(self:op("Round", { self:mul(value, 1 / s) }), self.bits)
   for _, node in ipairs(readers) do
     for i, input in ipairs(node.inputs) do
@@ -227,7 +252,7 @@ return function(graph, qtable, options)
   }, Rewrite)
   local ok, problem = pcall(self.run, self)
   if not ok then
-    if type(problem) == "table" then return nil, problem.message, "unsupported" end
+    if getmetatable(problem) == Refusal then return nil, problem.message, "unsupported" end
     error(problem, 0)
   end
   local names = {}

@@ -17,16 +17,16 @@ local M = {}
 
 --- Exponent of the graph's inputs: they are supposed to lie in [-1, 1).
 M.INPUT_EXPONENT = { [8] = -7, [16] = -15 }
+local ZERO_CHANNEL = -15 -- of a weight's channel that is all zero
 
--- Operators whose output is the input's integers moved or chosen: all their tensors must share one exponent on the chip.
+-- Operators whose output is the input's integers moved or chosen: their tensors must have one exponent on the chip.
 local ONE_SCALE = {
   Relu = true, LeakyRelu = true, PRelu = true, Concat = true, Expand = true, Flatten = true, GlobalMaxPool = true,
   MaxPool = true, Pad = true, Reshape = true, Squeeze = true, Transpose = true, Slice = true, Unsqueeze = true,
   Identity = true, Dropout = true,
 }
--- Of these, the inputs that carry data; of the others only input 1 does.
-local ALL_INPUTS = { Concat = true }
-local BINARY = { Add = true, Sub = true, Mul = true, Max = true, Min = true }
+-- Operators whose constant inputs have exponents of their own.
+local OPERANDS = { Add = true, Sub = true, Mul = true, Max = true, Min = true }
 
 local Policy = {}
 Policy.__index = Policy
@@ -46,7 +46,7 @@ function Policy:single_act(node)
   if #users == 1 and is_activation(users[1]) then return users[1] end
 end
 
--- MatMul is not known to the original; on the chip it is an arithmetic operator like Gemm.
+-- On the chip also MatMul, which the original does not know.
 function Policy:is_measured(node)
   local r = rule(node)
   return r.arithmetic or r.activation or (self.mode == "chip" and r.chip and not r.shares)
@@ -62,20 +62,23 @@ end
 
 -- S1 ---------------------------------------------------------------------------------------------------------------
 
---- The tensors that calibration measures, in order.
-function M.measured(graph, mode)
-  local self, names = setmetatable({ mode = mode }, Policy), {}
-  for node in graph:nodes() do
+-- The tensors that calibration measures, in order.
+function Policy:measured()
+  local names = {}
+  for node in self.graph:nodes() do
     if self:is_measured(node) and not self:single_act(node) then names[#names + 1] = node:output(1).name end
   end
   return names
 end
 
 function Policy:measure(measure)
-  for _, input in ipairs(self.graph.inputs) do self:set(input, self.input_exponent) end
-  local names = M.measured(self.graph, self.mode)
-  local found, message, code, problems = measure(names)
+  local names, wanted = self:measured(), {}
+  if self.input_exponent == "measured" then
+    for _, input in ipairs(self.graph.inputs) do wanted[#wanted + 1] = input.name end
+  end
+  local found, message, code, problems = measure(table.move(names, 1, #names, #wanted + 1, wanted))
   if not found then return nil, message, code, problems end
+  for _, input in ipairs(self.graph.inputs) do self:set(input, found[input.name] or self.input_exponent) end
   for _, name in ipairs(names) do self.table:set(name, "activation", { found[name] }) end
   return true
 end
@@ -146,38 +149,48 @@ function Policy:follow_input(node)
   if node.op_type == "Shape" then
     self.table:set(out.name, "shape", {})
   elseif node.op_type == "GlobalAveragePool" or (rule(node).shares and not self:get(out)) then
-    local e = input and self:get(input)
+    local e = self:get(input) or self.mode == "chip" and self:constant_exponent(input)
     if e then self:set(out, e) end
   end
 end
 
+-- Of a constant's values, for operators on constants that nobody has folded; nil for other values.
+function Policy:constant_exponent(value)
+  if value.constant and value.dtype == "float32" then return core.exponent_of_absmax(value.constant:maxabs(), self.bits) end
+end
+
 -- Between S4 and S5, "chip" mode: groups of one scale --------------------------------------------------------------
 
--- The tensors that node treats as one scale.
-local function one_scale(node)
+--- The tensors that the chip treats as one scale in this node, constants left out; nil when each may have its own.
+function M.one_scale(node)
+  if not ONE_SCALE[node.op_type] then return nil end
   local values = { node:output(1) }
   for i, input in ipairs(node.inputs) do
-    if input and not input.constant and (i == 1 or ALL_INPUTS[node.op_type]) then values[#values + 1] = input end
+    if input and not input.constant and (i == 1 or node.op_type == "Concat") then values[#values + 1] = input end
   end
   return values
 end
 
-function Policy:unify()
-  local changed = true
-  while changed do
-    changed = false
-    for node in self.graph:nodes() do
-      if ONE_SCALE[node.op_type] then
-        local values, s, same = one_scale(node), -math.huge, true
-        for _, value in ipairs(values) do s = math.max(s, self:get(value) or -math.huge) end
-        for _, value in ipairs(values) do same = same and self:get(value) == s end
-        if not same then
-          for _, value in ipairs(values) do self:set(value, s) end
-          changed = true
-        end
-      end
+-- Gives all of them the coarsest exponent; true if one of them changed.
+function Policy:unify_node(node)
+  local values, s, changed = M.one_scale(node) or {}, -math.huge, false
+  for _, value in ipairs(values) do s = math.max(s, self:get(value) or -math.huge) end
+  for _, value in ipairs(values) do
+    if self:get(value) ~= s then
+      self:set(value, s)
+      changed = true
     end
   end
+  return changed
+end
+
+-- To a fixed point, which comes: exponents only grow, and only to some that are there (none is NaN by now).
+function Policy:unify()
+  local changed
+  repeat
+    changed = false
+    for node in self.graph:nodes() do changed = self:unify_node(node) or changed end
+  until not changed
 end
 
 -- S5 ---------------------------------------------------------------------------------------------------------------
@@ -214,14 +227,12 @@ function Policy:set_weight_and_bias(node)
   self.table:set(bias.name, "bias", list)
 end
 
--- Constants that the original leaves without an exponent: on the chip they are quantized like weights.
+-- Constants that the original leaves without an exponent: on the chip they are quantized like weights. Those of Concat
+-- and Pad have no entry, since theirs is the output's.
 function Policy:set_operand_constants(node)
   for _, input in ipairs(node.inputs) do
-    if input and input.constant and input.dtype == "float32" then
-      local e = ONE_SCALE[node.op_type] and self:get(node:output(1))
-        or core.exponent_of_absmax(input.constant:maxabs(), self.bits)
-      self.table:set(input.name, "weight", { e })
-    end
+    local e = input and self:constant_exponent(input)
+    if e and not self.table:get(input.name) then self.table:set(input.name, "weight", { e }) end
   end
 end
 
@@ -240,7 +251,7 @@ function Policy:parameters()
   for node in self.graph:nodes() do
     local op = core.op(node.op_type, node.domain)
     if op and op.weight >= 0 then self:set_weight_and_bias(node)
-    elseif self.mode == "chip" and (BINARY[node.op_type] or node.op_type == "Concat") then
+    elseif self.mode == "chip" and OPERANDS[node.op_type] then
       self:set_operand_constants(node)
     end
   end
@@ -255,7 +266,8 @@ function Policy:replace_zero_scales()
   for _, entry in ipairs(self.table.entries) do
     for i, e in ipairs(entry.exponents) do
       if e == -math.huge then
-        entry.exponents[i] = entry.kind == "activation" and self.input_exponent or M.INPUT_EXPONENT[16]
+        local is_data = entry.kind == "activation" or entry.kind == "input"
+        entry.exponents[i] = is_data and M.INPUT_EXPONENT[self.bits] or ZERO_CHANNEL
         table.insert(self.table.warnings, ("'%s' is all zero; its exponent is set to %d"):format(entry.name, entry.exponents[i]))
       end
     end
@@ -268,7 +280,7 @@ function Policy:check_finite()
   for _, entry in ipairs(self.table.entries) do
     for _, e in ipairs(entry.exponents) do
       if e ~= e or e == math.huge then
-        problems[#problems + 1] = ("%s '%s' holds NaN or infinite values"):format(entry.kind, entry.name)
+        problems[#problems + 1] = ("%s '%s' holds NaN or infinity"):format(entry.kind, entry.name)
         break
       end
     end
@@ -277,8 +289,26 @@ function Policy:check_finite()
   return nil, ("%d tensor%s cannot be quantized"):format(#problems, #problems == 1 and "" or "s"), "format", problems
 end
 
---- Builds the table. `options`: bits, granularity, method, mode ("chip" or "original"), input_exponent (else -7, -15).
---- Returns a qtable, or nil, message, code[, problems].
+-- S2 to S4, in which later steps overwrite what earlier ones wrote.
+function Policy:share()
+  for node in self.graph:nodes() do if node.op_type == "Concat" then self:share_concat(node) end end
+  for node in self.graph:nodes() do if is_activation(node) then self:pass_up(node) end end
+  for node in self.graph:nodes() do self:follow_input(node) end
+end
+
+-- What the chip's mode adds to S2 to S5.
+function Policy:share_on_chip()
+  local ok, message, code, problems = self:check_finite()
+  if not ok then return nil, message, code, problems end
+  self:unify()
+  self:replace_zero_scales()
+  self:parameters()
+  self:replace_zero_scales()
+  return self:check_finite()
+end
+
+--- Builds the table. `options`: bits, granularity, method, mode ("chip" or "original"), input_exponent (an integer,
+--- "measured", or nil for -7 and -15). Returns a qtable with `warnings`, or nil, message, code[, problems].
 function M.build(graph, options, measure)
   local self = setmetatable({
     graph = graph, bits = options.bits, mode = options.mode, per_channel = options.granularity == "per-channel",
@@ -290,16 +320,13 @@ function M.build(graph, options, measure)
   self.table.warnings = {}
   local ok, message, code, problems = self:measure(measure)
   if not ok then return nil, message, code, problems end
-  for node in graph:nodes() do if node.op_type == "Concat" then self:share_concat(node) end end
-  for node in graph:nodes() do if is_activation(node) then self:pass_up(node) end end
-  for node in graph:nodes() do self:follow_input(node) end
-  if self.mode == "chip" then self:unify() self:replace_zero_scales() end
-  self:parameters()
-  if self.mode == "chip" then
-    self:replace_zero_scales()
-    ok, message, code, problems = self:check_finite()
-    if not ok then return nil, message, code, problems end
+  self:share()
+  if self.mode == "original" then
+    self:parameters()
+    return self.table
   end
+  ok, message, code, problems = self:share_on_chip()
+  if not ok then return nil, message, code, problems end
   return self.table
 end
 
