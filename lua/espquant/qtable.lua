@@ -104,7 +104,7 @@ local function entry_text(entry)
   for i = 1, math.min(#numbers, SHOWN) do list[i] = ("%s"):format(numbers[i]) end
   if #numbers > SHOWN then list[SHOWN + 1] = ("... %d in all"):format(#numbers) end
   local what = entry.kind == "shape" and "(shape)" or (entry.scales and "scale " or "2^") .. table.concat(list, " ")
-  return ("  %-32s %-10s %s"):format(entry.name, entry.kind or "", what)
+  return ("  %-32s %-10s %s"):format(entry.name:gsub("%c", "?"), entry.kind or "", what)
 end
 
 local function facts_text(facts)

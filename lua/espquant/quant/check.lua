@@ -145,8 +145,21 @@ end
 
 -- --- both -----------------------------------------------------------------------------------------------------------
 
---- True, or nil, message, "unsupported", problems.
+-- Arity, attributes, order and shapes, which all else takes for granted; of a copy, since a question changes nothing.
+-- Operators that nobody knows are told by name below.
+local function well_formed(graph)
+  local copy, message, code = graph:clone()
+  if not copy then return nil, message, code end
+  local ok
+  ok, message, code = copy:check()
+  if not ok and code ~= "unsupported" then return nil, message, code end
+  return copy:infer_shapes()
+end
+
+--- True, or nil, message, code, problems. The code is "unsupported", or "format" for a model that is not well-formed.
 return function(graph, mode, role)
+  local ok, message, code = well_formed(graph)
+  if not ok then return nil, message, code, { { message = message, cause = message } } end
   local lines, problems = {}, nil
   if mode == "original" then lines, problems = original_problems(graph, role) else problems = chip_problems(graph) end
   if #lines == 0 and #problems == 0 then return true end

@@ -16,8 +16,8 @@ Rewrite.__index = Rewrite
 -- What refuse raises, to be told from our own mistakes.
 local Refusal = {}
 
-local function refuse(text, ...)
-  error(setmetatable({ message = text:format(...) }, Refusal), 0)
+local function refuse(code, text, ...)
+  error(setmetatable({ message = text:format(...), code = code }, Refusal), 0)
 end
 
 -- Accumulators of the chip.
@@ -57,7 +57,7 @@ end
 function Rewrite:scale(value)
   local name = self.table_names[value.name] or value.name
   local scales = self.table:scales(name)
-  if not scales then refuse("the quantization parameter for %s is not provided", name) end
+  if not scales then refuse("format", "the quantization parameter for %s is not provided", name) end
   return scales[1], scales
 end
 
@@ -67,7 +67,7 @@ function Rewrite:weight_scales(node)
   local _, scales = self:scale(weight)
   local expected = self.per_channel and weight.constant.shape[v1.weight_axis(node) + 1] or 1
   if #scales ~= expected then
-    refuse("the table has %d scales for weight '%s', expected %d (%s)", #scales, weight.name, expected,
+    refuse("format", "the table has %d scales for weight '%s', expected %d (%s)", #scales, weight.name, expected,
       self.per_channel and "per-channel" or "per-tensor")
   end
   return scales
@@ -83,14 +83,17 @@ end
 -- round_half_even(t / scale), clipped, still float32. One scale, or one per entry of the axis; any numbers.
 function Rewrite:quantized(tensor, scales, axis, bits)
   local e, result, message = {}, nil, nil
-  for i, s in ipairs(scales) do e[i] = core.exponent_of_scale(s) end
+  for i, s in ipairs(scales) do
+    e[i] = core.exponent_of_scale(s)
+    if not e[i] then break end
+  end
   if #e == #scales then
     result, message = tensor:quantize(e, bits, #e > 1 and axis or nil)
   else
     local divisor = #scales > 1 and scales_along(scales, axis, tensor.rank) or scales[1]
     result, message = (tensor / divisor):quantize(0, bits)
   end
-  return result and result:astype "float32" or refuse("%s", message)
+  return result and result:astype "float32" or refuse("format", "%s", message)
 end
 
 -- A vector of one value per channel in the shape that broadcasts against the output of `node`.
@@ -189,7 +192,8 @@ end
 function Rewrite:rescaled(value, factor)
   local name = value.name .. "/scaled_input:0"
   if self.rescaled_names[name] then
-    refuse("[ONNXRuntimeError] : 1 : FAIL : This is an invalid model. Error: Duplicate definition of name (%s).", name)
+    refuse("unsupported", "[ONNXRuntimeError] : 1 : FAIL : This is an invalid model. Error: Duplicate definition of name (%s).",
+      name)
   end
   self.rescaled_names[name] = true
   return self:op("Floor", { self:mul(value, factor) })
@@ -252,12 +256,14 @@ return function(graph, qtable, options)
   }, Rewrite)
   local ok, problem = pcall(self.run, self)
   if not ok then
-    if getmetatable(problem) == Refusal then return nil, problem.message, "unsupported" end
+    if getmetatable(problem) == Refusal then return nil, problem.message, problem.code end
     error(problem, 0)
   end
+  clone:prune()
   local names = {}
   for i, output in ipairs(clone.outputs) do names[i] = output.name end
-  for _, name in ipairs(self.extra) do names[#names + 1] = name end
-  clone:prune()
+  for _, name in ipairs(self.extra) do
+    if clone:value(name) then names[#names + 1] = name end -- not those of layers whose result nobody reads
+  end
   return clone, names
 end
