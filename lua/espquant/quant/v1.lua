@@ -144,17 +144,29 @@ end
 
 -- S4 ---------------------------------------------------------------------------------------------------------------
 
+-- The exponent of what node reads: the first input's. On the chip that of a constant too, and of Max and Min the coarsest,
+-- since the original's choice cuts off the other inputs.
+function Policy:followed_exponent(node)
+  if self.mode ~= "chip" then return self:get(node:input(1)) end
+  local s
+  for i, input in ipairs(node.inputs) do
+    local e = (i == 1 or OPERANDS[node.op_type]) and (self:get(input) or self:constant_exponent(input))
+    if e and (not s or e > s) then s = e end
+  end
+  return s
+end
+
 function Policy:follow_input(node)
-  local out, input = node:output(1), node:input(1)
+  local out = node:output(1)
   if node.op_type == "Shape" then
     self.table:set(out.name, "shape", {})
   elseif node.op_type == "GlobalAveragePool" or (rule(node).shares and not self:get(out)) then
-    local e = self:get(input) or self.mode == "chip" and self:constant_exponent(input)
+    local e = self:followed_exponent(node)
     if e then self:set(out, e) end
   end
 end
 
--- Of a constant's values, for operators on constants that nobody has folded; nil for other values.
+-- Of a constant's values; nil for other values.
 function Policy:constant_exponent(value)
   if value.constant and value.dtype == "float32" then return core.exponent_of_absmax(value.constant:maxabs(), self.bits) end
 end

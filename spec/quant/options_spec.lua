@@ -1,0 +1,95 @@
+-- Options of Calibrator and Evaluator: what is accepted, and what the original says to the rest.
+
+local options = require "espquant.quant.options"
+local types = require "espquant.quant.types"
+local core = require "espquant.core"
+
+local NAMES, MORE = { "bits", "granularity", "method" }, { "mode", "threads", "input_exponent", "log", "outputs", "target" }
+
+local function parse(...)
+  return options.parse({ ... }, NAMES, MORE)
+end
+
+describe("options", function()
+  it("come by position, with defaults", function()
+    local o = parse("int8")
+    assert.same({ 8, "per-tensor", "minmax", "chip", "esp32s3" }, { o.bits, o.granularity, o.method, o.mode, o.target })
+    o = parse("int8", "per-channel", "entropy")
+    assert.same({ 8, "per-channel", "entropy" }, { o.bits, o.granularity, o.method })
+    o = parse("int8", nil, "entropy")
+    assert.same({ "per-tensor", "entropy" }, { o.granularity, o.method })
+    assert.equal(16, parse("int16").bits)
+  end)
+
+  it("come by name, and the caller's table stays as it is", function()
+    local given = { bits = 16, mode = "original", threads = 2, input_exponent = "measured" }
+    local o = parse(given)
+    assert.same({ 16, "original", 2, "measured" }, { o.bits, o.mode, o.threads, o.input_exponent })
+    assert.same({ bits = 16, mode = "original", threads = 2, input_exponent = "measured" }, given)
+    assert.equal(-5, parse { bits = "int8", input_exponent = -5 }.input_exponent)
+  end)
+
+  local REFUSED = {
+    { "supported quantization bit: 8 or 16", "INT8" },
+    { "supported quantization bit: 8 or 16", 8 },
+    { "supported quantization bit: 8 or 16" },
+    { "supported quantization bit: 8 or 16", { bits = 4 } },
+    { "supported quantization bit: 8 or 16", {} },
+    { "supported granularity: `per-tensor` or `per-channel`", "int8", "per-layer" },
+    { "supported calibration method: `minmax` or `entropy`", "int8", "per-tensor", "kl" },
+    { "int16 only supports per-tensor quantization", "int16", "per-channel" },
+    { "int16 only supports per-tensor quantization", "int16", "per-channel", "entropy" },
+    { "int16 only supports minmax calibration method", "int16", "per-tensor", "entropy" },
+    { "supported mode: `chip` or `original`", { bits = "int8", mode = "fast" } },
+    { "supported target: `esp32`, `esp32s2`, `esp32c3` or `esp32s3`", { bits = "int8", target = "ESP32" } },
+    { "threads: an integer of at least 1 expected, got 0", { bits = "int8", threads = 0 } },
+    { "input_exponent: an integer from -64 to 64 or `measured` expected, got 1.5", { bits = "int8", input_exponent = 1.5 } },
+    { "input_exponent: an integer from -64 to 64 or `measured` expected, got 65", { bits = "int8", input_exponent = 65 } },
+    { "log: a function expected, got out", { bits = "int8", log = "out" } },
+    { "outputs: a list of names expected, got y", { bits = "int8", outputs = "y" } },
+    { "unknown option 'bit'; there are: bits, granularity, method, mode, threads, input_exponent, log, outputs, target",
+      { bit = "int8" } },
+    { "4 arguments, expected at most 3: bits, granularity, method; others are given by name, in a table", "int8",
+      "per-tensor", "minmax", "chip" },
+  }
+
+  for i, case in ipairs(REFUSED) do
+    it(("refuse case %d: %s"):format(i, case[1]), function()
+      local ok, message = pcall(parse, table.unpack(case, 2))
+      assert.same({ false, case[1] }, { ok, message })
+    end)
+  end
+
+  it("name the provider that there is not", function()
+    assert.is_true(options.available { "CPUExecutionProvider" })
+    local ok, message, code = options.available { "CPUExecutionProvider", "CUDAExecutionProvider" }
+    assert.same({ nil, "unsupported" }, { ok, code })
+    assert.matches("Specified provider 'CUDAExecutionProvider' is unavailable.", message, 1, true)
+    assert.has_error(function() options.check_providers "CPU" end, "set_providers: a list of names expected")
+  end)
+end)
+
+describe("the original's lists of operators", function()
+  it("are those of the operator table", function()
+    for _, role in ipairs { "calibrator", "evaluator" } do
+      local listed, known = {}, {}
+      for _, list in pairs(types[role]) do
+        for _, name in ipairs(list) do listed[#listed + 1] = name end
+      end
+      for _, op in ipairs(core.ops()) do
+        if op.v1[role] then known[#known + 1] = op.name end
+      end
+      table.sort(listed)
+      table.sort(known)
+      assert.same(known, listed)
+    end
+  end)
+
+  it("are copies in every object", function()
+    local a, b = {}, {}
+    types.attributes(a, "calibrator")
+    types.attributes(b, "calibrator")
+    a.special_type[1] = "x"
+    assert.equal("Slice", b.special_type[1])
+  end)
+end)
