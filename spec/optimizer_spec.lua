@@ -82,7 +82,8 @@ describe("optimize_fp_model", function()
 
   it("folds the whole of the MNIST example, whose file loads and computes the same", function()
     local model = assert(core.onnx_read "examples/mnist.onnx")
-    local path = optimizer.optimize_fp_model(copy("examples/mnist.onnx", "mnist.onnx"))
+    local path, notes = optimizer.optimize_fp_model(copy("examples/mnist.onnx", "mnist.onnx"))
+    assert.same({}, notes)
     local optimized, count = assert(core.onnx_read(path)), 0
     for node in optimized:nodes() do
       assert.not_equal("BatchNormalization", node.op_type)
@@ -161,7 +162,9 @@ describe("optimize_fp_model", function()
     local bytes = assert(core.read_file(path))
     assert.equal(folder .. "/other.bin", (optimizer.optimize_fp_model(path, folder .. "/other.bin")))
     assert.equal("Gemm Gemm Relu", harness.ops(assert(core.onnx_read(folder .. "/other.bin"))))
-    assert.error_matches(function() optimizer.optimize_fp_model(path, path) end, "the result would overwrite the model")
+    for _, alias in ipairs { path, folder .. "/./m.onnx", folder .. "//m.onnx" } do
+      assert.error_matches(function() optimizer.optimize_fp_model(path, alias) end, "the result would overwrite")
+    end
     assert.equal(bytes, core.read_file(path))
   end)
 
@@ -258,11 +261,13 @@ describe("optimize", function()
   end)
 
   it("refuses subgraphs, which read tensors where no pass can see it", function()
-    local b = harness.builder()
-    b.output(b.node("If", { b.input("c", {}, "bool") }, { name = "choice" }))
-    local err = raised(optimizer.optimize, b.graph)
-    assert.equal("unsupported", err.code)
-    assert.matches("If 'choice'", err.message, 1, true)
+    for _, op in ipairs { "If", "Loop", "Scan", "SequenceMap" } do
+      local b = harness.builder()
+      b.output(b.node(op, { b.input("c", {}, "bool") }, { name = "choice" }))
+      local err = raised(optimizer.optimize, b.graph)
+      assert.equal("unsupported", err.code)
+      assert.matches(op .. " 'choice'", err.message, 1, true)
+    end
   end)
 
   it("leaves operators alone that it does not know", function()

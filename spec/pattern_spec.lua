@@ -87,6 +87,13 @@ describe("a pattern", function()
     assert.same({ other = v.c }, P.match(stale, swapped))
   end)
 
+  it("changes the order of the first two inputs only", function()
+    local b, v = small()
+    local node = b.make("Sum", { v.c, v.x, v.r })
+    local m = P.match(P.Sum { P.any "first", P.const "second", P.any "third" }:any_order(), node)
+    assert.same({ first = v.x, second = v.c, third = v.r }, m)
+  end)
+
   it("tries the other order when the first fails its test", function()
     local b, v = small()
     local other = b.input("other", { 2, 3 })

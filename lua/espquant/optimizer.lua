@@ -203,6 +203,10 @@ local function naming(path, f, ...)
   error(result, 0)
 end
 
+local function plain(path)
+  return (path:gsub("/%./", "/"):gsub("^%./", ""):gsub("//+", "/"))
+end
+
 --- The steps of the original on a float model file: float input, batch to dynamic, shape inference, the passes in its
 --- order, names. Writes `output` (default: optimized_path(path)), never over the input, and returns its path and a list
 --- of notes: what is odd in the file, and why the batch had to stay as it is. Raises.
@@ -211,7 +215,7 @@ function M.optimize_fp_model(path, output)
     errors.raise("format", tostring(path) .. " is an unknown file format. Use the model ending with .onnx format")
   end
   local target = output or M.optimized_path(path)
-  if target == path then error(path .. ": the result would overwrite the model", 0) end
+  if plain(target) == plain(path) then error(path .. ": the result would overwrite the model", 0) end
   local model, notes = errors.check(core.onnx_read(path))
   errors.check(core.onnx_write(naming(path, optimize_file_model, model, notes), target))
   return target, notes

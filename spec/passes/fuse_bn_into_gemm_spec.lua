@@ -1,4 +1,5 @@
 local harness = require "spec.support.pass_harness"
+local core = require "espquant.core"
 
 -- x (2x3) -> Gemm -> BatchNormalization -> Relu; options: attrs, w, c (shape of Gemm's third input), channels
 local function gemm_bn(options)
@@ -43,6 +44,15 @@ harness.describe("fuse_bn_into_gemm", {
   { "keeps it with a beta", build = gemm_bn { c = { 4 }, attrs = { beta = 0.5 } }, changes = 0, exact = true },
   { "keeps it with a transB of text", build = gemm_bn { attrs = { transB = "0" } }, changes = 0, run = false },
   { "keeps it where the parameters are too many", build = gemm_bn { channels = 5 }, changes = 0, run = false },
+  {
+    "keeps a weight of another type",
+    build = function(b)
+      local w = b.constant("w", core.tensor({ 3, 4 }, "float64"))
+      b.output(b.batch_norm(b.node("Gemm", { b.input("x", { 2, 3 }), w }), 4))
+    end,
+    changes = 0, run = false,
+  },
+  { "keeps a weight of another rank", build = gemm_bn { w = { 3, 4, 1 } }, changes = 0, run = false },
   {
     "keeps it when the Gemm has another reader",
     build = function(b)
