@@ -78,8 +78,44 @@ void espq_sim_leaky_relu(espq_sim_format format, int64_t count, const void *x, i
   run_blocks(&plan, 0, count, ESPQ_LANES, x, &slopes, y);
 }
 
+/* ---- Relu: no arithmetic at all ---- */
+
+enum { RELU_BLOCK = 64 };
+
+/* The block goes through memory of its own, so that y may be x. `flip` turns int8 into offset binary. */
+ESPQ_BODY void relu8_body(int64_t blocks, uint8_t flip, const void *x, void *y) {
+  const uint8_t *in = x;
+  for (int64_t i = 0; i < blocks; i++) {
+    uint8_t v[RELU_BLOCK];
+    for (int j = 0; j < RELU_BLOCK; j++) {
+      uint8_t u = in[i * RELU_BLOCK + j] ^ flip;
+      v[j] = (u > 128 ? u : 128) ^ flip;
+    }
+    memcpy((uint8_t *)y + i * RELU_BLOCK, v, sizeof v);
+  }
+}
+
+ESPQ_BODY void relu16_body(int64_t blocks, uint8_t unused, const void *x, void *y) {
+  (void)unused;
+  const int16_t *in = x;
+  for (int64_t i = 0; i < blocks; i++) {
+    int16_t v[RELU_BLOCK];
+    for (int j = 0; j < RELU_BLOCK; j++) v[j] = in[i * RELU_BLOCK + j] > 0 ? in[i * RELU_BLOCK + j] : 0;
+    memcpy((int16_t *)y + i * RELU_BLOCK, v, sizeof v);
+  }
+}
+
+ESPQ_VERSIONS(relu8, (int64_t blocks, uint8_t flip, const void *x, void *y), (blocks, flip, x, y))
+ESPQ_VERSIONS(relu16, (int64_t blocks, uint8_t flip, const void *x, void *y), (blocks, flip, x, y))
+
 void espq_sim_relu(espq_sim_format format, int64_t count, const void *x, void *y, espq_isa isa) {
-  espq_sim_leaky_relu(format, count, x, 0, 0, y, isa);
+  size_t bytes = espq_sim_format_bytes(format);
+  int64_t whole = count - count % RELU_BLOCK;
+  uint8_t flip = format == ESPQ_SIM_I8 ? 0x80 : 0;
+  (bytes == 1 ? relu8_versions : relu16_versions)[isa](whole / RELU_BLOCK, flip, x, y);
+  if (whole < count)
+    espq_sim_leaky_relu(format, count - whole, (const char *)x + (size_t)whole * bytes, 0, 0,
+                        (char *)y + (size_t)whole * bytes, isa);
 }
 
 void espq_sim_prelu_planes(espq_sim_format format, int64_t n, int64_t channels, int64_t plane, const void *x,

@@ -43,7 +43,7 @@ typedef struct span {
 /* How many of at, at + step, ... (n positions) are below limit. */
 static int64_t below(int64_t at, int64_t step, int64_t n, int64_t limit) {
   if (at >= limit) return 0;
-  int64_t k = (limit - at + step - 1) / step;
+  int64_t k = step == 1 ? limit - at : (limit - at + step - 1) / step; /* divisions are slow */
   return k < n ? k : n;
 }
 
@@ -62,8 +62,7 @@ typedef struct window {
   size_t down, across; /* bytes to the next row, column */
 } window;
 
-static window find_window(const espq_sim_pool *p, const char *image, size_t pixel, int oy, int ox) {
-  span y = find_span(oy, p->sh, p->kh, p->dh, p->pt, p->pb, p->ih);
+static window find_window(const espq_sim_pool *p, const char *image, size_t pixel, span y, int ox) {
   span x = find_span(ox, p->sw, p->kw, p->dw, p->pl, p->pr, p->iw);
   window w = {.rows = y.inside, .columns = x.inside};
   bool empty = y.inside <= 0 || x.inside <= 0;
@@ -75,64 +74,70 @@ static window find_window(const espq_sim_pool *p, const char *image, size_t pixe
   return w;
 }
 
-/* ---- rows: the channels of one pixel, a multiple of 16 ----
- *
- * Results stay in memory from pixel to pixel; as the channels are independent, that costs no waiting. */
-
-ESPQ_BODY void max_block8(const uint8_t *restrict x, uint8_t *restrict y) {
-  for (int j = 0; j < BLOCK; j++) y[j] = x[j] > y[j] ? x[j] : y[j];
-}
-
-ESPQ_BODY void max_block16(const int16_t *restrict x, int16_t *restrict y) {
-  for (int j = 0; j < BLOCK; j++) y[j] = x[j] > y[j] ? x[j] : y[j];
-}
-
-ESPQ_BODY void add_block8(const uint8_t *restrict x, int32_t *restrict sum) {
-  for (int j = 0; j < BLOCK; j++) sum[j] += x[j];
-}
-
-ESPQ_BODY void add_block16(const int16_t *restrict x, int32_t *restrict sum) {
-  for (int j = 0; j < BLOCK; j++) sum[j] += x[j];
-}
+/* ---- windows of n channels, a multiple of 16; 16 at a time ---- */
 
 /* Offset binary keeps the order, so int8 is compared as stored. */
-ESPQ_BODY void max_row8_body(int n, const void *row, void *out) {
-  const uint8_t *x = row;
-  uint8_t *y = out;
-  for (int i = 0; i < n; i += BLOCK) max_block8(x + i, y + i);
-}
-
-ESPQ_BODY void max_row16_body(int n, const void *row, void *out) {
-  const int16_t *x = row;
-  int16_t *y = out;
-  for (int i = 0; i < n; i += BLOCK) max_block16(x + i, y + i);
-}
-
-ESPQ_BODY void add_row8_body(int n, const void *row, void *sums) {
-  const uint8_t *x = row;
-  int32_t *sum = sums;
-  for (int i = 0; i < n; i += BLOCK) add_block8(x + i, sum + i);
-}
-
-ESPQ_BODY void add_row16_body(int n, const void *row, void *sums) {
-  const int16_t *x = row;
-  int32_t *sum = sums;
-  for (int i = 0; i < n; i += BLOCK) add_block16(x + i, sum + i);
-}
-
-ESPQ_VERSIONS(max_row8, (int n, const void *row, void *out), (n, row, out))
-ESPQ_VERSIONS(max_row16, (int n, const void *row, void *out), (n, row, out))
-ESPQ_VERSIONS(add_row8, (int n, const void *row, void *out), (n, row, out))
-ESPQ_VERSIONS(add_row16, (int n, const void *row, void *out), (n, row, out))
-
-typedef void (*row_function)(int n, const void *row, void *out);
-
-static void each_row(const window *w, size_t offset, row_function f, int n, void *out) {
-  for (int64_t r = 0; r < w->rows; r++) {
-    const char *row = w->first + offset + r * w->down;
-    for (int64_t c = 0; c < w->columns; c++) f(n, row + c * w->across, out);
+ESPQ_BODY void max_window8_body(const window *w, int n, void *out) {
+  for (int b = 0; b < n; b += BLOCK) {
+    uint8_t most[BLOCK];
+    memcpy(most, w->first + b, sizeof most);
+    for (int64_t r = 0; r < w->rows; r++)
+      for (int64_t c = 0; c < w->columns; c++) {
+        const uint8_t *x = (const uint8_t *)w->first + b + (size_t)r * w->down + (size_t)c * w->across;
+        for (int j = 0; j < BLOCK; j++) most[j] = x[j] > most[j] ? x[j] : most[j];
+      }
+    memcpy((uint8_t *)out + b, most, sizeof most);
   }
 }
+
+ESPQ_BODY void max_window16_body(const window *w, int n, void *out) {
+  for (int b = 0; b < n; b += BLOCK) {
+    int16_t most[BLOCK];
+    memcpy(most, (const int16_t *)w->first + b, sizeof most);
+    for (int64_t r = 0; r < w->rows; r++)
+      for (int64_t c = 0; c < w->columns; c++) {
+        const int16_t *x = (const int16_t *)(w->first + (size_t)r * w->down + (size_t)c * w->across) + b;
+        for (int j = 0; j < BLOCK; j++) most[j] = x[j] > most[j] ? x[j] : most[j];
+      }
+    memcpy((int16_t *)out + b, most, sizeof most);
+  }
+}
+
+typedef int32_t sums __attribute__((vector_size(64)));
+
+/* sum: n values as stored, `offset` the bytes of the first channel in a pixel */
+ESPQ_BODY void sum_window8_body(const window *w, size_t offset, int n, int32_t *sum) {
+  typedef uint8_t values __attribute__((vector_size(16)));
+  for (int b = 0; b < n; b += BLOCK) {
+    sums total = {0};
+    for (int64_t r = 0; r < w->rows; r++)
+      for (int64_t c = 0; c < w->columns; c++) {
+        values x;
+        memcpy(&x, w->first + offset + b + (size_t)r * w->down + (size_t)c * w->across, sizeof x);
+        total += __builtin_convertvector(x, sums);
+      }
+    memcpy(sum + b, &total, sizeof total);
+  }
+}
+
+ESPQ_BODY void sum_window16_body(const window *w, size_t offset, int n, int32_t *sum) {
+  typedef int16_t values __attribute__((vector_size(32)));
+  for (int b = 0; b < n; b += BLOCK) {
+    sums total = {0};
+    for (int64_t r = 0; r < w->rows; r++)
+      for (int64_t c = 0; c < w->columns; c++) {
+        values x;
+        memcpy(&x, w->first + offset + 2 * (size_t)b + (size_t)r * w->down + (size_t)c * w->across, sizeof x);
+        total += __builtin_convertvector(x, sums);
+      }
+    memcpy(sum + b, &total, sizeof total);
+  }
+}
+
+ESPQ_VERSIONS(max_window8, (const window *w, int n, void *out), (w, n, out))
+ESPQ_VERSIONS(max_window16, (const window *w, int n, void *out), (w, n, out))
+ESPQ_VERSIONS(sum_window8, (const window *w, size_t offset, int n, int32_t *sum), (w, offset, n, sum))
+ESPQ_VERSIONS(sum_window16, (const window *w, size_t offset, int n, int32_t *sum), (w, offset, n, sum))
 
 /* ---- averages ---- */
 
@@ -169,9 +174,9 @@ ESPQ_VERSIONS(divide_lanes, (int n, int right, double count, int32_t lo, int32_t
 
 static void average_narrow(const espq_sim_pool *p, const divisor *d, const window *w, size_t offset, int n,
                            espq_lanes *v) {
-  int32_t start = p->bits == 8 ? (int32_t)(-128 * w->rows * w->columns) : 0;
-  for (int j = 0; j < n; j++) v->v[j] = start;
-  each_row(w, offset, (p->bits == 8 ? add_row8_versions : add_row16_versions)[p->isa], n, v->v);
+  (p->bits == 8 ? sum_window8_versions : sum_window16_versions)[p->isa](w, offset, n, v->v);
+  int32_t stored = p->bits == 8 ? (int32_t)(128 * w->rows * w->columns) : 0;
+  for (int j = 0; j < n; j++) v->v[j] -= stored;
   if (d->right >= 0) {
     int right = d->right < 31 ? (int)d->right : 31;
     divide_lanes_versions[p->isa](n, right, (double)d->count, (int32_t)d->lo, (int32_t)d->hi, v->v);
@@ -209,8 +214,7 @@ static void average_pixel(const espq_sim_pool *p, const window *w, int channels,
 }
 
 static void max_pixel(const espq_sim_pool *p, const window *w, int channels, void *out) {
-  memcpy(out, w->first, (size_t)channels * (size_t)(p->bits / 8));
-  each_row(w, 0, (p->bits == 8 ? max_row8_versions : max_row16_versions)[p->isa], channels, out);
+  (p->bits == 8 ? max_window8_versions : max_window16_versions)[p->isa](w, channels, out);
 }
 
 /* ---- running ---- */
@@ -227,9 +231,11 @@ void espq_sim_pool_run(const espq_sim_pool *p, int64_t n, const void *in, void *
   const char *image = in;
   char *y = out;
   for (; n > 0; n--, image += pixel * (size_t)p->ih * (size_t)p->iw)
-    for (int oy = 0; oy < p->oh; oy++)
+    for (int oy = 0; oy < p->oh; oy++) {
+      span rows = find_span(oy, p->sh, p->kh, p->dh, p->pt, p->pb, p->ih);
       for (int ox = 0; ox < p->ow; ox++, y += pixel) {
-        window w = find_window(p, image, pixel, oy, ox);
+        window w = find_window(p, image, pixel, rows, ox);
         pool_pixel(p, &w, channels, y);
       }
+    }
 }

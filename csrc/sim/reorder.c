@@ -1,15 +1,12 @@
 #include "sim/reorder.h"
 
-#include <stddef.h>
-#include <string.h>
-
 #include "base/layout.h"
 #if defined(__SSE2__)
 #include <emmintrin.h>
 #endif
 
 /* Both directions transpose: planes of pixels to rows of channels and back. The unit is a square of
-   16 x 16 bytes or 8 x 8 int16; edges go one by one. `flip` is what to XOR (offset binary). */
+   16 x 16 bytes or 8 x 8 int16. `flip` is what to XOR (offset binary). */
 
 #if defined(__SSE2__)
 
@@ -29,9 +26,11 @@ static inline void interleave16(const __m128i in[8], __m128i out[8]) {
   }
 }
 
-static void square8(const uint8_t *in, int64_t in_row, uint8_t *out, int64_t out_row, uint8_t flip) {
+/* Where there are fewer than 16 (8) rows, the others count as zeros. */
+static void square8(const uint8_t *in, int64_t in_row, int rows, uint8_t *out, int64_t out_row, uint8_t flip) {
   __m128i a[16], b[16], mask = _mm_set1_epi8((char)flip);
-  for (int i = 0; i < 16; i++) a[i] = _mm_xor_si128(_mm_loadu_si128((const __m128i *)(in + i * in_row)), mask);
+  for (int i = 0; i < rows; i++) a[i] = _mm_xor_si128(_mm_loadu_si128((const __m128i *)(in + i * in_row)), mask);
+  for (int i = rows; i < 16; i++) a[i] = mask;
   interleave8(a, b);
   interleave8(b, a);
   interleave8(a, b);
@@ -39,9 +38,10 @@ static void square8(const uint8_t *in, int64_t in_row, uint8_t *out, int64_t out
   for (int i = 0; i < 16; i++) _mm_storeu_si128((__m128i *)(out + i * out_row), a[i]);
 }
 
-static void square16(const int16_t *in, int64_t in_row, int16_t *out, int64_t out_row) {
+static void square16(const int16_t *in, int64_t in_row, int rows, int16_t *out, int64_t out_row) {
   __m128i a[8], b[8];
-  for (int i = 0; i < 8; i++) a[i] = _mm_loadu_si128((const __m128i *)(in + i * in_row));
+  for (int i = 0; i < rows; i++) a[i] = _mm_loadu_si128((const __m128i *)(in + i * in_row));
+  for (int i = rows; i < 8; i++) a[i] = _mm_setzero_si128();
   interleave16(a, b);
   interleave16(b, a);
   interleave16(a, b);
@@ -50,64 +50,79 @@ static void square16(const int16_t *in, int64_t in_row, int16_t *out, int64_t ou
 
 #else
 
-static void square8(const uint8_t *in, int64_t in_row, uint8_t *out, int64_t out_row, uint8_t flip) {
+static void square8(const uint8_t *in, int64_t in_row, int rows, uint8_t *out, int64_t out_row, uint8_t flip) {
   for (int i = 0; i < 16; i++)
-    for (int j = 0; j < 16; j++) out[i * out_row + j] = in[j * in_row + i] ^ flip;
+    for (int j = 0; j < 16; j++) out[i * out_row + j] = (j < rows ? in[j * in_row + i] : 0) ^ flip;
 }
 
-static void square16(const int16_t *in, int64_t in_row, int16_t *out, int64_t out_row) {
+static void square16(const int16_t *in, int64_t in_row, int rows, int16_t *out, int64_t out_row) {
   for (int i = 0; i < 8; i++)
-    for (int j = 0; j < 8; j++) out[i * out_row + j] = in[j * in_row + i];
+    for (int j = 0; j < 8; j++) out[i * out_row + j] = j < rows ? in[j * in_row + i] : 0;
 }
 
 #endif
 
-/* out[j * out_row + i] = in[i * in_row + j] ^ flip for i < rows, j < columns */
-static void transpose8(int64_t rows, int64_t columns, const uint8_t *in, int64_t in_row, uint8_t *out, int64_t out_row,
-                       uint8_t flip) {
-  int64_t whole = columns & ~(int64_t)15;
-  for (int64_t i = 0; i < rows; i += 16) {
-    int64_t end = rows - i < 16 ? rows : i + 16, done = end - i == 16 ? whole : 0;
-    for (int64_t j = 0; j < done; j += 16) square8(in + i * in_row + j, in_row, out + j * out_row + i, out_row, flip);
-    for (int64_t k = i; k < end; k++)
-      for (int64_t j = done; j < columns; j++) out[j * out_row + k] = in[k * in_row + j] ^ flip;
+/* ---- planes to pixels: a square fills whole pixels, padding lanes included ---- */
+
+static void fill8(int64_t channels, int64_t stored, int64_t pixels, const uint8_t *plain, uint8_t *blocked) {
+  int64_t whole = pixels & ~(int64_t)15;
+  for (int64_t c = 0; c < stored; c += 16) {
+    int rows = channels - c < 16 ? (int)(channels - c) : 16;
+    for (int64_t i = 0; i < whole; i += 16)
+      square8(plain + c * pixels + i, pixels, rows, blocked + i * stored + c, stored, 0x80);
   }
+  for (int64_t i = whole; i < pixels; i++)
+    for (int64_t c = 0; c < stored; c++)
+      blocked[i * stored + c] = (c < channels ? plain[c * pixels + i] : 0) ^ 0x80;
 }
 
-static void transpose16(int64_t rows, int64_t columns, const int16_t *in, int64_t in_row, int16_t *out,
-                        int64_t out_row) {
-  int64_t whole = columns & ~(int64_t)7;
-  for (int64_t i = 0; i < rows; i += 8) {
-    int64_t end = rows - i < 8 ? rows : i + 8, done = end - i == 8 ? whole : 0;
-    for (int64_t j = 0; j < done; j += 8) square16(in + i * in_row + j, in_row, out + j * out_row + i, out_row);
-    for (int64_t k = i; k < end; k++)
-      for (int64_t j = done; j < columns; j++) out[j * out_row + k] = in[k * in_row + j];
+static void fill16(int64_t channels, int64_t stored, int64_t pixels, const int16_t *plain, int16_t *blocked) {
+  int64_t whole = pixels & ~(int64_t)7;
+  for (int64_t c = 0; c < stored; c += 8) {
+    int rows = c >= channels ? 0 : channels - c < 8 ? (int)(channels - c) : 8;
+    const int16_t *from = rows ? plain + c * pixels : plain;
+    for (int64_t i = 0; i < whole; i += 8) square16(from + i, pixels, rows, blocked + i * stored + c, stored);
   }
-}
-
-static void clear_padding(int bits, int64_t channels, int64_t stored, int64_t pixels, void *blocked) {
-  size_t bytes = (size_t)bits / 8, lanes = (size_t)(stored - channels) * bytes;
-  char *row = (char *)blocked + (size_t)channels * bytes;
-  for (int64_t i = 0; i < pixels && lanes; i++, row += (size_t)stored * bytes) memset(row, bits == 8 ? 128 : 0, lanes);
+  for (int64_t i = whole; i < pixels; i++)
+    for (int64_t c = 0; c < stored; c++) blocked[i * stored + c] = c < channels ? plain[c * pixels + i] : 0;
 }
 
 void espq_sim_to_nhwc16(int bits, int64_t n, int64_t channels, int64_t pixels, const void *plain, void *blocked) {
   int64_t stored = espq_layout_channels(ESPQ_NHWC16, channels);
   for (int64_t i = 0; i < n; i++) {
     int64_t from = i * channels * pixels, to = i * stored * pixels;
-    if (bits == 8)
-      transpose8(channels, pixels, (const uint8_t *)plain + from, pixels, (uint8_t *)blocked + to, stored, 0x80);
-    else transpose16(channels, pixels, (const int16_t *)plain + from, pixels, (int16_t *)blocked + to, stored);
+    if (bits == 8) fill8(channels, stored, pixels, (const uint8_t *)plain + from, (uint8_t *)blocked + to);
+    else fill16(channels, stored, pixels, (const int16_t *)plain + from, (int16_t *)blocked + to);
   }
-  clear_padding(bits, channels, stored, n * pixels, blocked);
+}
+
+/* ---- pixels to planes: 16 x 16 bytes or 8 x 8 int16 at a time, edges one by one ---- */
+
+static void spread8(int64_t channels, int64_t stored, int64_t pixels, const uint8_t *blocked, uint8_t *plain) {
+  for (int64_t i = 0; i < pixels; i += 16) {
+    int64_t end = pixels - i < 16 ? pixels : i + 16, done = end - i == 16 ? channels & ~(int64_t)15 : 0;
+    for (int64_t c = 0; c < done; c += 16)
+      square8(blocked + i * stored + c, stored, 16, plain + c * pixels + i, pixels, 0x80);
+    for (int64_t c = done; c < channels; c++)
+      for (int64_t k = i; k < end; k++) plain[c * pixels + k] = blocked[k * stored + c] ^ 0x80;
+  }
+}
+
+static void spread16(int64_t channels, int64_t stored, int64_t pixels, const int16_t *blocked, int16_t *plain) {
+  for (int64_t i = 0; i < pixels; i += 8) {
+    int64_t end = pixels - i < 8 ? pixels : i + 8, done = end - i == 8 ? channels & ~(int64_t)7 : 0;
+    for (int64_t c = 0; c < done; c += 8)
+      square16(blocked + i * stored + c, stored, 8, plain + c * pixels + i, pixels);
+    for (int64_t c = done; c < channels; c++)
+      for (int64_t k = i; k < end; k++) plain[c * pixels + k] = blocked[k * stored + c];
+  }
 }
 
 void espq_sim_to_plain(int bits, int64_t n, int64_t channels, int64_t pixels, const void *blocked, void *plain) {
   int64_t stored = espq_layout_channels(ESPQ_NHWC16, channels);
   for (int64_t i = 0; i < n; i++) {
     int64_t from = i * stored * pixels, to = i * channels * pixels;
-    if (bits == 8)
-      transpose8(pixels, channels, (const uint8_t *)blocked + from, stored, (uint8_t *)plain + to, pixels, 0x80);
-    else transpose16(pixels, channels, (const int16_t *)blocked + from, stored, (int16_t *)plain + to, pixels);
+    if (bits == 8) spread8(channels, stored, pixels, (const uint8_t *)blocked + from, (uint8_t *)plain + to);
+    else spread16(channels, stored, pixels, (const int16_t *)blocked + from, (int16_t *)plain + to);
   }
 }
