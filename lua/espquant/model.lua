@@ -6,6 +6,7 @@
 
 local core = require "espquant.core"
 local check = require "espquant.quant.check"
+local options_of = require "espquant.quant.options"
 
 local M = {}
 
@@ -32,11 +33,12 @@ function M.run(model, images, options)
   return exec:run(images)
 end
 
---- Can the model be quantized? True, or nil, message, "unsupported", and the list of problems, each with node, op, shapes,
---- cause. Options: mode "chip" (default) or "original", role "calibrator" (default) or "evaluator" in the original.
+--- Can the model be quantized? True, or nil, message, code, and the list of problems, each with node, op, shapes, cause,
+--- remedy. Options: mode "chip" (default) or "original", role "calibrator" (default) or "evaluator" in the original.
 function M.check(model, options)
-  options = options or {}
-  return check(model, options.mode or "chip", options.role or "calibrator")
+  if type(options) ~= "table" then error(("check: options expected, got %s"):format(type(options)), 2) end
+  local o = options_of.parse({ options }, {}, { "mode", "role" })
+  return check(model, o.mode, o.role)
 end
 
 local methods = debug.getmetatable(core.graph {}).__methods

@@ -22,10 +22,10 @@ describe("options", function()
   end)
 
   it("come by name, and the caller's table stays as it is", function()
-    local given = { bits = 16, mode = "original", threads = 2, input_exponent = "measured" }
+    local given = { bits = 16, mode = "original", threads = 0, input_exponent = "measured" }
     local o = parse(given)
-    assert.same({ 16, "original", 2, "measured" }, { o.bits, o.mode, o.threads, o.input_exponent })
-    assert.same({ bits = 16, mode = "original", threads = 2, input_exponent = "measured" }, given)
+    assert.same({ 16, "original", 0, "measured" }, { o.bits, o.mode, o.threads, o.input_exponent })
+    assert.same({ bits = 16, mode = "original", threads = 0, input_exponent = "measured" }, given)
     assert.equal(-5, parse { bits = "int8", input_exponent = -5 }.input_exponent)
   end)
 
@@ -42,7 +42,7 @@ describe("options", function()
     { "int16 only supports minmax calibration method", "int16", "per-tensor", "entropy" },
     { "supported mode: `chip` or `original`", { bits = "int8", mode = "fast" } },
     { "supported target: `esp32`, `esp32s2`, `esp32c3` or `esp32s3`", { bits = "int8", target = "ESP32" } },
-    { "threads: an integer of at least 1 expected, got 0", { bits = "int8", threads = 0 } },
+    { "threads: an integer from 0 (all) to 1024 expected, got -1", { bits = "int8", threads = -1 } },
     { "input_exponent: an integer from -64 to 64 or `measured` expected, got 1.5", { bits = "int8", input_exponent = 1.5 } },
     { "input_exponent: an integer from -64 to 64 or `measured` expected, got 65", { bits = "int8", input_exponent = 65 } },
     { "log: a function expected, got out", { bits = "int8", log = "out" } },

@@ -16,9 +16,11 @@ local VALUES = {
   runtime = { v1 = true },
   chip = { esp32s3 = true },
   target = { esp32 = true, esp32s2 = true, esp32c3 = true, esp32s3 = true },
+  role = { calibrator = true, evaluator = true, table = true }, -- of quant/check.lua
 }
 local DEFAULTS = {
   granularity = "per-tensor", method = "minmax", mode = "chip", runtime = "v1", chip = "esp32s3", target = "esp32s3",
+  role = "calibrator",
 }
 local TEXTS = {
   bits = "supported quantization bit: 8 or 16",
@@ -28,7 +30,8 @@ local TEXTS = {
   runtime = "supported runtime: `v1`",
   chip = "currently only supports `esp32s3`, while received %s",
   target = "supported target: `esp32`, `esp32s2`, `esp32c3` or `esp32s3`",
-  threads = "threads: an integer of at least 1 expected, got %s",
+  role = "supported role: `calibrator`, `evaluator` or `table`",
+  threads = "threads: an integer from 0 (all) to 1024 expected, got %s",
   input_exponent = "input_exponent: an integer from -64 to 64 or `measured` expected, got %s",
   log = "log: a function expected, got %s",
   outputs = "outputs: a list of names expected, got %s",
@@ -36,7 +39,7 @@ local TEXTS = {
 
 -- Options whose values are no short list; nil is always allowed.
 local TESTS = {
-  threads = function(x) return math.type(x) == "integer" and x >= 1 end,
+  threads = function(x) return math.type(x) == "integer" and x >= 0 and x <= 1024 end,
   input_exponent = function(x) return x == "measured" or math.type(x) == "integer" and x >= -64 and x <= 64 end,
   log = function(x) return type(x) == "function" end,
   outputs = function(x) return type(x) == "table" and #x > 0 end,
