@@ -366,7 +366,8 @@ static int node_why_not(lua_State *L) {
   espq_call call;
   espq_error err;
   char text[512];
-  espq_ops_resolve(h->owner->graph);
+  espq_node *n = &h->owner->graph->nodes[h->id];
+  n->op = espq_op_find(n->domain, n->op_type); /* of this node only: check_model asks all of them */
   if (espq_call_init(&call, h->owner->graph, h->id, NULL, &err)) return espq_lua_raise(L, &err);
   const char *why = why_not(&call, text, sizeof text);
   espq_call_free(&call);

@@ -3,6 +3,7 @@
 -- that the last one is known after a crash; what broke the contract goes to stdout, then one line of totals.
 -- VERBOSE=1 prints each mutant's last refusal.
 local core = require "espquant.core"
+local everything = require "spec.hostile.everything"
 local fixtures = require "spec.support.fixtures"
 local mutate = require "spec.support.mutate"
 local pipeline = require "spec.hostile.pipeline"
@@ -11,6 +12,8 @@ local name, first, last, folder = arg[1], math.tointeger(arg[2]), math.tointeger
 local verbose = os.getenv "VERBOSE"
 
 local function model_bytes()
+  local chip = name == "everything on the chip"
+  if chip or name == "everything" then return everything.bytes(chip) end
   if name:match "%.onnx$" then return assert(core.read_file(name)) end
   return fixtures.open(name).bytes "model.onnx"
 end

@@ -1,5 +1,6 @@
 --- Everything that espquant does with a model, step by step, held to its contract: a step works, returns nil, message,
---- code, or raises an error object; never another error, never the code "bug", never more than LIMIT seconds.
+--- code, or raises an error object; never another error, never the code "bug", never more than LIMIT seconds of the
+--- processor (other work on the machine is no reason to fail).
 ---
 ---     local p = pipeline.new(folder)
 ---     p:run(graph, 3)          -- 3: which configuration is tried
@@ -47,9 +48,9 @@ end
 
 --- Runs f and returns its results, or nothing when it refused (or broke the contract, which is noted).
 function M:step(step, f, ...)
-  local started = core.clock()
+  local started = os.clock()
   local r = table.pack(xpcall(f, function(e) return errors.is(e) and e or debug.traceback(tostring(e), 2) end, ...))
-  local seconds = core.clock() - started
+  local seconds = os.clock() - started
   if seconds > self.slowest then self.slowest = seconds end
   if seconds > M.LIMIT then self:violate(step, ("%.1f seconds"):format(seconds)) end
   if not r[1] then
