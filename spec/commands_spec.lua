@@ -224,7 +224,8 @@ describe("the commands", function()
         DIGITS .. "calib-labels-idx1-ubyte.gz")
       fails(3, { "the table is for int8, the evaluator for int16" }, "evaluate", "m.onnx", "-t", "m.json", TEST,
         "--bits", "int16", "--granularity", "per-tensor")
-      put("other.json", '{"format": "espquant-table", "version": 1, "tensors": {}}')
+      put("other.json", '{"format": "espquant-table", "version": 1, "tensors": '
+        .. '{"other": {"kind": "activation", "bits": 8, "exponents": [-7]}}}')
       fails(3, { "table is not complete", "parameter for conv1_weight is not provided" }, "evaluate", "m.onnx", "-t",
         "other.json", TEST)
       fails(3, { "m.onnx: pickle" }, "evaluate", "m.onnx", "-t", "m.onnx", TEST)
