@@ -236,13 +236,14 @@ describe("a table", function()
     end
     assert.same(want, err.problems)
     err = raised(prepared, g, {}, other)
-    assert.equal("the quantization table does not fit the model", err.message)
+    assert.equal("the quantization table is not complete or of another model", err.message)
     for _, name in ipairs { "c", "l", "m", "f", "y", "v", "LeakyRelu_l_alpha" } do
-      assert.matches("'" .. name .. "'", tostring(err), 1, true)
+      assert.matches("parameter for " .. name .. " is not provided", tostring(err), 1, true)
     end
   end)
 
   it("without entries is refused in the original's words", function()
-    assert.equal("the provided quantization table is empty", raised(prepared, net.model(MODEL), {}, qtable.new {}).message)
+    assert.equal("the provided quantization table is empty", 
+      raised(prepared, net.model(MODEL), { mode = "original" }, qtable.new {}).message)
   end)
 end)

@@ -111,7 +111,9 @@ end
 
 local function check_facts(self, model, t)
   local facts = t.facts
-  if #t.entries == 0 then errors.raise("format", "the provided quantization table is empty") end
+  if #t.entries == 0 and self.mode == "original" then
+    errors.raise("format", "the provided quantization table is empty")
+  end
   if (facts.runtime or self.runtime) ~= self.runtime then
     errors.raise("format", ("the table is for runtime %s, the evaluator for %s"):format(facts.runtime, self.runtime))
   end

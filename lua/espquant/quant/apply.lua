@@ -27,7 +27,7 @@ end
 function Apply:exponents(name, what)
   local entry = self.table:get(name)
   if not entry or entry.kind == "shape" then
-    self:problem("the table has no exponent for %s '%s'", what, name)
+    self:problem("the quantization parameter for %s is not provided", name)
   elseif not entry.exponents then
     self:problem("the scale of %s '%s' is no power of two, which the chip cannot do", what, name)
   else
@@ -177,7 +177,8 @@ return function(graph, qtable, options)
   }, Apply)
   self:activations()
   for _, node in ipairs(clone:node_list()) do self:node(node) end
-  if #self.problems > 0 then return nil, "the quantization table does not fit the model", "format", self.problems end
+  if #self.problems > 0 then return nil, "the quantization table is not complete or of another model", "format",
+      self.problems end
   clone.arithmetic = self.per_channel and "v1-channel" or "v1-tensor"
   local ok, message, code = clone:infer_shapes()
   if not ok then return nil, message, code end
