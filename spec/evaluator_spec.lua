@@ -72,7 +72,8 @@ describe("an Evaluator", function()
       assert.has_error(function() Evaluator(table.unpack(arguments)) end, text)
     end
     local eva = Evaluator("int8", "per-tensor")
-    assert.has_error(function() eva:set_target_chip "esp32c3" end, "currently only supports `esp32s3`, while received esp32c3")
+    assert.has_error(function() eva:set_target_chip "esp32c3" end,
+      "currently only supports `esp32s3`, while received esp32c3")
     eva:set_target_chip "esp32s3"
     assert.equal("esp32s3", eva.chip)
   end)
@@ -164,7 +165,8 @@ describe("results", function()
     end
     os.remove(path)
     local bytes = core.tensor_from({ 0, 1, 0, 0, 1, 1, 0, 1, 1, 1, 1, 0, 0, 0, 1, 1 }, "uint8", { 1, 1, 4, 4 })
-    assert.is_true(eva:evaluate_quantized_model(bytes)[1]:equal(eva:evaluate_quantized_model(bytes:astype "float32")[1]))
+    want = eva:evaluate_quantized_model(bytes:astype "float32")
+    assert.is_true(eva:evaluate_quantized_model(bytes)[1]:equal(want[1]))
   end)
 
   it("of several inputs come from a list or names", function()
@@ -216,7 +218,8 @@ describe("a table", function()
     assert.equal("the table is per-channel, the evaluator per-tensor", raised(prepared, g, {}, channel).message)
     wide.facts.bits, channel.facts.granularity = nil, nil -- as from a pickle
     assert.equal("the table is for int16, the evaluator for int8", raised(prepared, g, {}, wide).message)
-    assert.matches("has 3 exponents for weight 'w', expected 1 (per-tensor)", tostring(raised(prepared, g, {}, channel)), 1, true)
+    assert.matches("has 3 exponents for weight 'w', expected 1 (per-tensor)",
+      tostring(raised(prepared, g, {}, channel)), 1, true)
     assert.matches("has 3 scales for weight 'w', expected 1 (per-tensor)",
       tostring(raised(prepared, g, { mode = "original" }, channel)), 1, true)
     assert.is_table(prepared(g, { mode = "original" }, wide)) -- as the original, which takes any width
@@ -243,7 +246,7 @@ describe("a table", function()
   end)
 
   it("without entries is refused in the original's words", function()
-    assert.equal("the provided quantization table is empty", 
+    assert.equal("the provided quantization table is empty",
       raised(prepared, net.model(MODEL), { mode = "original" }, qtable.new {}).message)
   end)
 end)

@@ -1,6 +1,5 @@
 -- Methods of a model that are written in Lua: run and check.
 
-local core = require "espquant.core"
 local net = require "spec.support.net"
 require "espquant.model"
 

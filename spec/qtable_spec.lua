@@ -146,7 +146,8 @@ describe("a table as pickle", function()
       assert.same(contents(t), contents(again))
       same = same + (t:to_pickle() == bytes and 1 or 0)
     end)
-    print(("\n%d pickles of the original with %d entries read; %d written again byte for byte"):format(n, entries, same))
+    print(("\n%d pickles of the original with %d entries read; %d written again byte for byte"):format(n, entries,
+      same))
     assert.is_true(n >= 70 and entries > 1500)
   end)
 
@@ -155,8 +156,9 @@ describe("a table as pickle", function()
     local list = assert(pickle.decode_table(assert(sample():to_pickle())))
     local kinds = {}
     for i, item in ipairs(list) do kinds[i] = item.name .. " " .. item.kind end
-    assert.same({ "input float64", "zz float64", "dead float64", "shape str", "w array", "b array", "leaky_alpha float" },
-      kinds)
+    assert.same({
+      "input float64", "zz float64", "dead float64", "shape str", "w array", "b array", "leaky_alpha float",
+    }, kinds)
     assert.same({ 2.0 ^ -7, 2.0 ^ -6, 2.0 ^ -15 }, list[5].values)
     assert.same({ "ShapeInfo" }, list[4].values)
   end)
@@ -227,7 +229,8 @@ describe("a table as JSON", function()
   end)
 
   it("has sorted names where a writer gave no order", function()
-    local t = assert(load_bytes '{"format":"espquant-table","version":1,"tensors":{"b":{"exponents":[1]},"a":{"exponents":[2]}}}')
+    local t = assert(load_bytes [[{"format": "espquant-table", "version": 1,
+      "tensors": {"b": {"exponents": [1]}, "a": {"exponents": [2]}}}]])
     assert.same({ { "a", nil, { 2 } }, { "b", nil, { 1 } } }, contents(t))
   end)
 

@@ -5,14 +5,14 @@
 ---     calib:generate_quantization_table(model, dataset, "calib.pickle")
 ---     calib:export_coefficient_to_cpp(model, "calib.pickle", "esp32s3", ".", "coefficient", true)
 ---
---- By name: Calibrator{bits =, granularity =, method =, mode =, runtime =, target =, threads =, input_exponent =, log =}.
---- `input_exponent` is an integer, or "measured"; without it inputs are supposed to lie in [-1, 1), as in the original.
---- `log` receives what the original prints, and warnings (default: print).
+--- By name: Calibrator{bits =, granularity =, method =, mode =, runtime =, target =, threads =, input_exponent =,
+--- log =}. `input_exponent` is an integer, or "measured"; without it inputs are supposed to lie in [-1, 1), as in the
+--- original. `log` receives what the original prints, and warnings (default: print).
 ---
 --- The methods above have the names of the original's Python class and raise error objects (`espquant.errors`) for what
---- is wrong with models, data and files, as it does; `measure_table` returns nil, message, code, problems instead. Wrong
---- options are misuse and raise the original's text. Other than the original, set_method refuses values that do not
---- exist, and leaves the object as it was.
+--- is wrong with models, data and files, as it does; `measure_table` returns nil, message, code, problems instead.
+--- Wrong options are misuse and raise the original's text. Other than the original, set_method refuses values that do
+--- not exist, and leaves the object as it was.
 
 local core = require "espquant.core"
 local dataset = require "espquant.dataset"
@@ -38,7 +38,8 @@ local function new(...)
 end
 
 function Calibrator:__tostring()
-  return ("Calibrator: int%d %s %s, %s mode, %s"):format(self.bits, self.granularity, self.method, self.mode, self.runtime)
+  return ("Calibrator: int%d %s %s, %s mode, %s"):format(self.bits, self.granularity, self.method, self.mode,
+    self.runtime)
 end
 
 --- Changes granularity and method; raises for values that do not exist or do not go together.
@@ -78,7 +79,8 @@ local function runtime_refusal(input, shape)
     end
   end
   return #lines > 0 and ("[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Got invalid dimensions for input: %s for the "
-    .. "following indices\n%s Please fix either the inputs or the model."):format(input.name, table.concat(lines)) or nil
+    .. "following indices\n%s Please fix either the inputs or the model."):format(input.name, table.concat(lines))
+    or nil
 end
 
 -- The source as a dataset for the model. "original" mode refuses a tensor as the original does, and in its words.
@@ -111,13 +113,14 @@ local function absmax(ranges, i)
   return has_nan and 0 / 0 or math.max(math.abs(lo), math.abs(hi))
 end
 
--- The entropy method's exponent of tensor number i, or nil, message, code. A search that finds no threshold falls back to
--- the range with a warning; "original" mode refuses it, as the original does.
+-- The entropy method's exponent of tensor number i, or nil, message, code. A search that finds no threshold falls back
+-- to the range with a warning; "original" mode refuses it, as the original does.
 local function entropy_exponent(self, histograms, ranges, i, name, warnings)
   local threshold, message, code, exception, text = histograms:threshold(i)
   if threshold then return core.exponent_of_threshold(threshold) end
   if self.mode == "original" then
-    return nil, exception == "ValueError" and text or ("the search for a threshold of '%s' failed: %s"):format(name, message), code
+    if exception ~= "ValueError" then text = ("the search for a threshold of '%s' failed: %s"):format(name, message) end
+    return nil, text, code
   end
   warnings[#warnings + 1] = ("'%s': no threshold by entropy (%s); its range is taken instead"):format(name, message)
   return core.exponent_of_absmax(absmax(ranges, i), self.bits)
@@ -131,8 +134,8 @@ local function warn_of_clipped_inputs(self, model, ranges, first, warnings)
   for i, input in ipairs(model.inputs) do
     local reached = absmax(ranges, first + i)
     if reached > limit then
-      warnings[#warnings + 1] = ("input '%s' reaches %.6g, but its exponent %d holds %g at most: what is beyond is clipped; "
-        .. "scale the data, or give input_exponent (\"measured\")"):format(input.name, reached, e, limit)
+      warnings[#warnings + 1] = ("input '%s' reaches %.6g, but its exponent %d holds %g at most: what is beyond is "
+        .. "clipped; scale the data, or give input_exponent (\"measured\")"):format(input.name, reached, e, limit)
     end
   end
 end
@@ -174,7 +177,8 @@ local function build_table(self, model, source)
   return t
 end
 
---- The table of a model over a dataset, not written anywhere: a qtable with `warnings`, or nil, message, code, problems.
+--- The table of a model over a dataset, not written anywhere: a qtable with `warnings`, or nil, message, code,
+--- problems.
 function Calibrator:measure_table(model, source)
   local ok, t = pcall(build_table, self, model, source)
   if ok then return t end

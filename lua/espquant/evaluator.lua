@@ -4,10 +4,10 @@
 ---     eva:generate_quantized_model(model, "calib.pickle")
 ---     local outputs, names = eva:evaluate_quantized_model(images, true)     -- true: as floats
 ---
---- By name: Evaluator{bits =, granularity =, chip =, mode =, runtime =, threads =, isa =, outputs =}; `outputs` names the
---- tensors to return instead of the graph's outputs. mode "chip" runs the integer kernels; "original" the float rewrite that
---- reproduces the original tool's figures. Methods raise error objects (`espquant.errors`) for what is wrong with models,
---- tables and data; wrong options and calls out of order are misuse.
+--- By name: Evaluator{bits =, granularity =, chip =, mode =, runtime =, threads =, isa =, outputs =}; `outputs` names
+--- the tensors to return instead of the graph's outputs. mode "chip" runs the integer kernels; "original" the float
+--- rewrite that reproduces the original tool's figures. Methods raise error objects (`espquant.errors`) for what is
+--- wrong with models, tables and data; wrong options and calls out of order are misuse.
 
 local core = require "espquant.core"
 local dataset = require "espquant.dataset"
@@ -81,7 +81,9 @@ end
 local function check_complete(model, t)
   local missing = {}
   for _, name in ipairs(needed(model)) do
-    if not t:get(name) then missing[#missing + 1] = ("the quantization parameter for %s is not provided"):format(name) end
+    if not t:get(name) then
+      missing[#missing + 1] = ("the quantization parameter for %s is not provided"):format(name)
+    end
   end
   if #missing > 0 then errors.raise("format", "the provided quantization table is not complete", missing) end
 end
@@ -132,15 +134,10 @@ function Evaluator:generate_quantized_model(model, table)
   errors.check(quant.check(model, self.mode, "evaluator"))
   local t = qtable.is(table) and table or errors.check(qtable.load(table))
   check_facts(self, model, t)
-  local graph, names = nil, self.outputs
-  if self.mode == "original" then
-    check_complete(model, t)
-    local all
-    graph, all = errors.check(quant.original(model, t, self))
-    names = names or all
-  else
-    graph = errors.check(quant.apply(model, t, self))
-  end
+  if self.mode == "original" then check_complete(model, t) end
+  local rewrite = self.mode == "original" and quant.original or quant.apply
+  local graph, all = errors.check(rewrite(model, t, self))
+  local names = self.outputs or all
   self.exec = errors.check(core.executor(graph, { threads = self.threads, isa = self.isa, outputs = names }))
   self.graph, self.table, self.model = graph, t, model
 end
@@ -175,9 +172,9 @@ local function to_float(self, tensor, name)
   return errors.check(tensor:dequantize(self.table:exponent(key)))
 end
 
---- Runs images through the integer model: a tensor with N first, or whatever a dataset can be; for several inputs a list
---- of one tensor for each, or a table by name. Returns the list of output tensors and the list of their names: integers,
---- or floats when `as_float` is true (in "original" mode per channel too, where the original fails). Raises.
+--- Runs images through the integer model: a tensor with N first, or whatever a dataset can be; for several inputs a
+--- list of one tensor for each, or a table by name. Returns the list of output tensors and the list of their names:
+--- integers, or floats when `as_float` is true (in "original" mode per channel too, where the original fails). Raises.
 function Evaluator:evaluate_quantized_model(images, as_float)
   if not self.exec then error("call generate_quantized_model before evaluate_quantized_model", 2) end
   errors.check(quant.options.available(self.providers))

@@ -1,4 +1,5 @@
---- Methods of a model that are written in Lua: model:run, model:check. Requiring this module adds them to the graph class.
+--- Methods of a model that are written in Lua: model:run, model:check. Requiring this module adds them to the class of
+--- graphs.
 ---
 ---     local outputs, names = model:run(images)                               -- floats, N first
 ---     local conv = model:run(images, { outputs = { "conv1_out" } })[1]       -- any tensor, by name
@@ -33,8 +34,9 @@ function M.run(model, images, options)
   return exec:run(images)
 end
 
---- Can the model be quantized? True, or nil, message, code, and the list of problems, each with node, op, shapes, cause,
---- remedy. Options: mode "chip" (default) or "original", role "calibrator" (default) or "evaluator" in the original.
+--- Can the model be quantized? True, or nil, message, code, and the list of problems, each with node, op, shapes,
+--- cause, remedy. Options: mode "chip" (default) or "original", role "calibrator" (default) or "evaluator" in the
+--- original.
 function M.check(model, options)
   if type(options) ~= "table" then error(("check: options expected, got %s"):format(type(options)), 2) end
   local o = options_of.parse({ options }, {}, { "mode", "role" })

@@ -193,7 +193,8 @@ local function from_pickle(bytes)
     local scales = item.kind == "str" and {} or item.values
     local exponents = exponents_of(scales)
     put(t, item.name, {
-      kind = kind_of(item, has_scalars), form = item.kind, exponents = exponents, scales = not exponents and scales or nil,
+      kind = kind_of(item, has_scalars), form = item.kind,
+      exponents = exponents, scales = not exponents and scales or nil,
     })
   end
   return t
@@ -252,7 +253,9 @@ end
 
 -- A list of at least one number; `read` gives nil for what is none.
 local function read_list(name, what, list, read)
-  if type(list) ~= "table" or #list == 0 then return fault("tensor '%s': %s: a list of numbers expected", name, what) end
+  if type(list) ~= "table" or #list == 0 then
+    return fault("tensor '%s': %s: a list of numbers expected", name, what)
+  end
   local out = {}
   for i, item in ipairs(list) do
     out[i] = read(item)
@@ -264,9 +267,10 @@ end
 -- Fields of an entry from JSON, or nil, message, code.
 local function read_entry(name, item)
   if type(item) ~= "table" or item == json.null then return fault("tensor '%s': an object expected", name) end
-  if item.kind ~= nil and not KINDS[item.kind] then return fault("tensor '%s': no kind %s", name, tostring(item.kind)) end
-  if item.form ~= nil and not FORMS[item.form] then return fault("tensor '%s': no form %s", name, tostring(item.form)) end
-  local fields, message, code = { kind = item.kind, form = item.form }, nil, nil
+  local kind, form = item.kind, item.form
+  if kind ~= nil and not KINDS[kind] then return fault("tensor '%s': no kind %s", name, tostring(kind)) end
+  if form ~= nil and not FORMS[form] then return fault("tensor '%s': no form %s", name, tostring(form)) end
+  local fields, message, code = { kind = kind, form = form }, nil, nil
   if item.kind == "shape" then
     fields.exponents = {}
   elseif item.scales ~= nil then
@@ -304,7 +308,8 @@ local function check_document(doc)
     return fault('no quantization table: expected "format": "%s" and "tensors"', M.FORMAT)
   end
   if doc.version ~= M.VERSION then
-    return nil, ("table version %s: this is espquant for version %d"):format(tostring(doc.version), M.VERSION), "unsupported"
+    local text = "table version %s: this is espquant for version %d"
+    return nil, text:format(tostring(doc.version), M.VERSION), "unsupported"
   end
   for _, key in ipairs(FACTS) do
     local value = doc[key]

@@ -287,7 +287,8 @@ describe("a table that does not fit", function()
     local text = table.concat(problems_of(t), "\n")
     for _, line in ipairs {
       "tensor 'x' has the exponent -inf", "tensor 'm' has the exponent ", "constant 'a' has the exponent 1001",
-      "the quantization parameter for y is not provided", "the scale of weight 'w' is no power of two, which the chip cannot do",
+      "the quantization parameter for y is not provided",
+      "the scale of weight 'w' is no power of two, which the chip cannot do",
       "the table has 2 exponents for tensor 'c', expected one",
     } do
       assert.matches(line, text, 1, true)
@@ -305,7 +306,7 @@ describe("a table that does not fit", function()
     local t = calibrate(model())
     local e = t:exponent "m"
     t:set("m", "activation", { e + 1 })
-    assert.same({ ("MaxPool 'MaxPool_m': 'm' has the exponent %d and 'l' %d, on the chip they are one; calibrate in mode \"chip\"")
-      :format(e + 1, e) }, problems_of(t))
+    assert.same({ ("MaxPool 'MaxPool_m': 'm' has the exponent %d and 'l' %d, on the chip they are one; "
+      .. "calibrate in mode \"chip\""):format(e + 1, e) }, problems_of(t))
   end)
 end)

@@ -1,4 +1,4 @@
--- Refusals: the original's words for the recorded negative cases, and for the chip node, operator, shapes, cause, remedy.
+-- Refusals: the original's words for the recorded negative cases; for the chip node, operator, shapes, cause, remedy.
 
 local cjson = require "cjson"
 local core = require "espquant.core"
@@ -14,11 +14,13 @@ local function quiet() end
 
 local function open(name)
   local expected = cjson.decode((assert(core.read_file(DIR .. name .. "/expected.json"))))
-  return assert(espquant.onnx.load(DIR .. name .. "/model.onnx")), assert(npy.load(DIR .. name .. "/calib.npy")), expected
+  local model, data = espquant.onnx.load(DIR .. name .. "/model.onnx"), npy.load(DIR .. name .. "/calib.npy")
+  return assert(model), assert(data), expected
 end
 
 local function objects(mode)
-  return espquant.Calibrator { bits = "int8", mode = mode, log = quiet }, espquant.Evaluator { bits = "int8", mode = mode }
+  local calib = espquant.Calibrator { bits = "int8", mode = mode, log = quiet }
+  return calib, espquant.Evaluator { bits = "int8", mode = mode }
 end
 
 -- What each recorded call does here: ok, error.
@@ -177,7 +179,9 @@ describe("mode chip", function()
       assert.equal(p.op .. "_" .. p.output, p.node)
       assert.is_string(p.cause)
       assert.is_string(p.remedy, p.message)
-      for _, part in ipairs { p.op, p.node, p.shapes, p.cause, p.remedy } do assert.matches(part, p.message, 1, true) end
+      for _, part in ipairs { p.op, p.node, p.shapes, p.cause, p.remedy } do
+        assert.matches(part, p.message, 1, true)
+      end
     end
     assert.same({ "Gemm", "Sigmoid", "Add", "LeakyRelu", "Softmax" }, ops)
     assert.matches("'w' holds %-?nan", problems[1].cause)

@@ -4,7 +4,8 @@ local options = require "espquant.quant.options"
 local types = require "espquant.quant.types"
 local core = require "espquant.core"
 
-local NAMES, MORE = { "bits", "granularity", "method" }, { "mode", "threads", "input_exponent", "log", "outputs", "target" }
+local NAMES = { "bits", "granularity", "method" }
+local MORE = { "mode", "threads", "input_exponent", "log", "outputs", "target" }
 
 local function parse(...)
   return options.parse({ ... }, NAMES, MORE)
@@ -43,8 +44,10 @@ describe("options", function()
     { "supported mode: `chip` or `original`", { bits = "int8", mode = "fast" } },
     { "supported target: `esp32`, `esp32s2`, `esp32c3` or `esp32s3`", { bits = "int8", target = "ESP32" } },
     { "threads: an integer from 0 (all) to 1024 expected, got -1", { bits = "int8", threads = -1 } },
-    { "input_exponent: an integer from -64 to 64 or `measured` expected, got 1.5", { bits = "int8", input_exponent = 1.5 } },
-    { "input_exponent: an integer from -64 to 64 or `measured` expected, got 65", { bits = "int8", input_exponent = 65 } },
+    { "input_exponent: an integer from -64 to 64 or `measured` expected, got 1.5",
+      { bits = "int8", input_exponent = 1.5 } },
+    { "input_exponent: an integer from -64 to 64 or `measured` expected, got 65",
+      { bits = "int8", input_exponent = 65 } },
     { "log: a function expected, got out", { bits = "int8", log = "out" } },
     { "outputs: a list of names expected, got y", { bits = "int8", outputs = "y" } },
     { "unknown option 'bit'; there are: bits, granularity, method, mode, threads, input_exponent, log, outputs, target",

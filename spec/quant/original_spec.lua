@@ -1,5 +1,5 @@
--- The rewrite that reproduces the original evaluator: its arithmetic by hand, its extra outputs, its refusals. The recorded
--- cases are in spec/fixtures_spec.lua.
+-- The rewrite that reproduces the original evaluator: its arithmetic by hand, its extra outputs, its refusals. The
+-- recorded cases are in spec/fixtures_spec.lua.
 
 local core = require "espquant.core"
 local qtable = require "espquant.qtable"
@@ -149,7 +149,8 @@ describe("the rewrite refuses", function()
     local t = table_of { { "x", "input", { 0 } }, { "w", "weight", { 0 } } }
     local _, message = run(g, t, floats({ 1 }, { 1, 1 }))
     assert.equal("the quantization parameter for y is not provided", message)
-    t = table_of { { "x", "input", { 0 } }, { "w", "weight", { 0 } }, { "b", "bias", { 0 } }, { "y", "activation", { 0 } } }
+    t:set("b", "bias", { 0 })
+    t:set("y", "activation", { 0 })
     _, message = run(g, t, floats({ 1 }, { 1, 1 }), { granularity = "per-channel" })
     assert.equal("the table has 1 scales for weight 'w', expected 2 (per-channel)", message)
   end)

@@ -8,8 +8,8 @@
 ---       output r
 ---     ]], { w = core.tensor_from(...) })
 ---
---- A line is an operator with its inputs ("-" for one left out), outputs and attributes. Constants that are not given hold
---- small numbers; a node is named "<operator>_<first output>". Attributes: 1,2 are integers, 0.5 is a float.
+--- A line is an operator with its inputs ("-" for one left out), outputs and attributes. Constants that are not given
+--- hold small numbers; a node is named "<operator>_<first output>". Attributes: 1,2 are integers, 0.5 is a float.
 local core = require "espquant.core"
 
 local M = {}
@@ -69,7 +69,8 @@ local function add_node(g, op_type, line)
     local key, value = word:match "^([%w_]+)=(.+)$"
     if key then attrs[key] = attribute(value) else outputs[#outputs + 1] = word end
   end
-  g:add_node { op_type = op_type, name = op_type .. "_" .. outputs[1], inputs = inputs, outputs = outputs, attrs = attrs }
+  local name = op_type .. "_" .. outputs[1]
+  g:add_node { op_type = op_type, name = name, inputs = inputs, outputs = outputs, attrs = attrs }
 end
 
 --- The graph of a text, with inferred shapes; `given` are the tensors of its constants, `opset` is 13 if not given.

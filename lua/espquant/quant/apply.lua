@@ -44,7 +44,9 @@ end
 -- The one exponent of a tensor that is computed.
 function Apply:exponent(value)
   local list = self:exponents(value.name, "tensor")
-  if list and #list > 1 then self:problem("the table has %d exponents for tensor '%s', expected one", #list, value.name) end
+  if list and #list > 1 then
+    self:problem("the table has %d exponents for tensor '%s', expected one", #list, value.name)
+  end
   return list and list[1]
 end
 

@@ -2,8 +2,8 @@
 ---
 ---     local ok, message, code, problems = check(graph, "chip", "calibrator")
 ---
---- A problem is `{node=, op=, output=, shapes=, cause=, remedy=, message=}`; message holds all of it. In "original" mode
---- the message is the original's lines, one for each operator type that it does not know. Roles: "calibrator" and
+--- A problem is `{node=, op=, output=, shapes=, cause=, remedy=, message=}`; message holds all of it. In "original"
+--- mode the message is the original's lines, one for each operator type that it does not know. Roles: "calibrator" and
 --- "evaluator", which differ in "original" mode, and "table": what calibration needs besides check_model's answer.
 
 local core = require "espquant.core"
@@ -45,7 +45,8 @@ end
 local function bad_input(node)
   for _, input in ipairs(node.inputs) do
     if input and input.is_input and not input.constant and input.dtype ~= "float32" then
-      return ("the model's input '%s' has type %s; export the model with an input of float32"):format(input.name, input.dtype)
+      return ("the model's input '%s' has type %s; export the model with an input of float32"):format(input.name,
+        input.dtype)
     end
   end
 end
@@ -96,8 +97,8 @@ local function activation_on_input(node)
   local op = core.op(node.op_type, node.domain)
   local input = node:input(1)
   if op.v1.activation and input and not input.producer then
-    return ("it reads the model's input '%s' directly; put an operator between, or use mode \"chip\""):format(input.name),
-      "'NoneType' object has no attribute 'op_type'"
+    local why = "it reads the model's input '%s' directly; put an operator between, or use mode \"chip\""
+    return why:format(input.name), "'NoneType' object has no attribute 'op_type'"
   end
 end
 
@@ -160,8 +161,9 @@ end
 return function(graph, mode, role)
   local ok, message, code = well_formed(graph)
   if not ok then return nil, message, code, { { message = message, cause = message } } end
-  local lines, problems = {}, nil
-  if mode == "original" then lines, problems = original_problems(graph, role) else problems = chip_problems(graph) end
+  local lines, problems
+  if mode == "original" then lines, problems = original_problems(graph, role)
+  else lines, problems = {}, chip_problems(graph) end
   if #lines == 0 and #problems == 0 then return true end
   if #lines == 0 then
     lines[1] = ("%d node%s of the model cannot be quantized"):format(#problems, #problems == 1 and "" or "s")

@@ -71,8 +71,8 @@ end
 function M.available(providers)
   for _, name in ipairs(providers) do
     if name ~= "CPUExecutionProvider" then
-      return nil, ("Specified provider '%s' is unavailable. The only one is CPUExecutionProvider."):format(tostring(name)),
-        "unsupported"
+      local text = "Specified provider '%s' is unavailable. The only one is CPUExecutionProvider."
+      return nil, text:format(tostring(name)), "unsupported"
     end
   end
   return true
@@ -110,8 +110,8 @@ local function by_name(arguments, names, list, known)
   return given
 end
 
---- Arguments of a constructor as a new table of options: by position in the order of `names`, or one table by name whose
---- keys may also be those of `more`. `bits` becomes a number. Unknown keys and values raise.
+--- Arguments of a constructor as a new table of options: by position in the order of `names`, or one table by name
+--- whose keys may also be those of `more`. `bits` becomes a number. Unknown keys and values raise.
 function M.parse(arguments, names, more)
   local list, known = list_of(names, more)
   local given, o = by_name(arguments, names, list, known), {}

@@ -3,9 +3,9 @@
 ---     local g, outputs = original(graph, table, { bits = 8, granularity = "per-channel" })
 ---
 --- The original quantizes, convolves, floors and clips with float operators, and lets most other operators pass values
---- through unscaled (fractional averages flow on). So this mode is no second simulator but this rewrite, run by the float
---- column. `outputs` is the list of names in the original's order: the graph's outputs, and per channel the value before
---- the last clip of each Conv and Gemm, "<output>/QACC_shift1:0".
+--- through unscaled (fractional averages flow on). So this mode is no second simulator but this rewrite, run by the
+--- float column. `outputs` is the list of names in the original's order: the graph's outputs, and per channel the value
+--- before the last clip of each Conv and Gemm, "<output>/QACC_shift1:0".
 
 local core = require "espquant.core"
 local v1 = require "espquant.quant.v1"
@@ -81,8 +81,8 @@ local function scales_along(scales, axis, rank)
 end
 
 -- round_half_even(t / scale), clipped, still float32. One scale, or one per entry of the axis; any numbers.
-function Rewrite:quantized(tensor, scales, axis, bits)
-  local e, result, message = {}, nil, nil
+local function quantized(tensor, scales, axis, bits)
+  local e, result, message = {}
   for i, s in ipairs(scales) do
     e[i] = core.exponent_of_scale(s)
     if not e[i] then break end
@@ -125,11 +125,11 @@ end
 function Rewrite:linear_per_tensor(node)
   local weight, out = node:input(2), node:output(1)
   local s_in, s_w, s_out = self:scale(node:input(1)), self:weight_scales(node)[1], self:scale(out)
-  local acc = self:accumulate(node, self:quantized(weight.constant, { s_w }, 0, self.bits))
+  local acc = self:accumulate(node, quantized(weight.constant, { s_w }, 0, self.bits))
   local y = self:floor(self:mul(acc, s_in * s_w / s_out))
   local bias = bias_of(node)
   if bias then
-    local b = self:quantized(bias, { s_out }, 0, self.bits)
+    local b = quantized(bias, { s_out }, 0, self.bits)
     y = self:op("Add", { y, self:constant(channel_shape(node, b)) })
   end
   return self:clip(y, self.bits)
@@ -149,12 +149,13 @@ function Rewrite:linear_per_channel(node)
   local weight, out = node:input(2), node:output(1)
   local s_in, s_out = self:scale(node:input(1)), self:scale(out)
   local s_w = self:weight_scales(node)
-  local t = self:floor(self:mul(self:accumulate(node, self:quantized(weight.constant, s_w, v1.weight_axis(node), 8)), 1 / 16))
+  local acc = self:accumulate(node, quantized(weight.constant, s_w, v1.weight_axis(node), 8))
+  local t = self:floor(self:mul(acc, 1 / 16))
   local bias = bias_of(node)
   if bias then
     local s_b = {}
     for c, s in ipairs(s_w) do s_b[c] = s_in * s * 16 end
-    local b = self:quantized(bias:reshape { -1 }, s_b, 0, 16)
+    local b = quantized(bias:reshape { -1 }, s_b, 0, 16)
     t = self:clip(self:op("Add", { t, self:constant(channel_shape(node, b)) }), 16)
   end
   local factors = channel_shape(node, core.tensor_from(second_factors(s_in, s_w, s_out), "float32"))
@@ -192,8 +193,8 @@ end
 function Rewrite:rescaled(value, factor)
   local name = value.name .. "/scaled_input:0"
   if self.rescaled_names[name] then
-    refuse("unsupported", "[ONNXRuntimeError] : 1 : FAIL : This is an invalid model. Error: Duplicate definition of name (%s).",
-      name)
+    refuse("unsupported", "[ONNXRuntimeError] : 1 : FAIL : This is an invalid model. "
+      .. "Error: Duplicate definition of name (%s).", name)
   end
   self.rescaled_names[name] = true
   return self:op("Floor", { self:mul(value, factor) })
@@ -209,7 +210,8 @@ function Rewrite:add(node)
 end
 
 local RULES = {
-  Conv = Rewrite.linear, Gemm = Rewrite.linear, LeakyRelu = Rewrite.leaky_relu, PRelu = Rewrite.prelu, Add = Rewrite.add,
+  Conv = Rewrite.linear, Gemm = Rewrite.linear, LeakyRelu = Rewrite.leaky_relu, PRelu = Rewrite.prelu,
+  Add = Rewrite.add,
 }
 
 -- --- the graph ----------------------------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ local function is_activation(node)
 end
 
 -- The only consumer of the node's output, if it is an activation.
-function Policy:single_act(node)
+local function single_act(node)
   local users = node:output(1):users()
   if #users == 1 and is_activation(users[1]) then return users[1] end
 end
@@ -66,7 +66,7 @@ end
 function Policy:measured()
   local names = {}
   for node in self.graph:nodes() do
-    if self:is_measured(node) and not self:single_act(node) then names[#names + 1] = node:output(1).name end
+    if self:is_measured(node) and not single_act(node) then names[#names + 1] = node:output(1).name end
   end
   return names
 end
@@ -125,7 +125,7 @@ end
 function Policy:activation_exponent(node)
   local e = self:get(node:output(1))
   if e then return e end
-  local act = self:single_act(node)
+  local act = single_act(node)
   return act and self:activation_exponent(act)
 end
 
@@ -144,8 +144,8 @@ end
 
 -- S4 ---------------------------------------------------------------------------------------------------------------
 
--- The exponent of what node reads: the first input's. On the chip that of a constant too, and of Max and Min the coarsest,
--- since the original's choice cuts off the other inputs.
+-- The exponent of what node reads: the first input's. On the chip that of a constant too, and of Max and Min the
+-- coarsest, since the original's choice cuts off the other inputs.
 function Policy:followed_exponent(node)
   if self.mode ~= "chip" then return self:get(node:input(1)) end
   local s
@@ -168,7 +168,8 @@ end
 
 -- Of a constant's values; nil for other values.
 function Policy:constant_exponent(value)
-  if value.constant and value.dtype == "float32" then return core.exponent_of_absmax(value.constant:maxabs(), self.bits) end
+  if not value.constant or value.dtype ~= "float32" then return nil end
+  return core.exponent_of_absmax(value.constant:maxabs(), self.bits)
 end
 
 -- Between S4 and S5, "chip" mode: groups of one scale --------------------------------------------------------------
@@ -279,8 +280,9 @@ function Policy:replace_zero_scales()
     for i, e in ipairs(entry.exponents) do
       if e == -math.huge then
         local is_data = entry.kind == "activation" or entry.kind == "input"
-        entry.exponents[i] = is_data and M.INPUT_EXPONENT[self.bits] or ZERO_CHANNEL
-        table.insert(self.table.warnings, ("'%s' is all zero; its exponent is set to %d"):format(entry.name, entry.exponents[i]))
+        local new = is_data and M.INPUT_EXPONENT[self.bits] or ZERO_CHANNEL
+        entry.exponents[i] = new
+        table.insert(self.table.warnings, ("'%s' is all zero; its exponent is set to %d"):format(entry.name, new))
       end
     end
   end
@@ -326,7 +328,8 @@ function M.build(graph, options, measure)
     graph = graph, bits = options.bits, mode = options.mode, per_channel = options.granularity == "per-channel",
     input_exponent = options.input_exponent or M.INPUT_EXPONENT[options.bits],
     table = qtable.new {
-      runtime = "v1", mode = options.mode, bits = options.bits, granularity = options.granularity, method = options.method,
+      runtime = "v1", mode = options.mode, bits = options.bits, granularity = options.granularity,
+      method = options.method,
     },
   }, Policy)
   self.table.warnings = {}
