@@ -36,13 +36,22 @@ local function quote(text)
   return "'" .. text:gsub("'", [['\'']]) .. "'"
 end
 
+local temporary -- a folder of ours
+
+local function remove_temporary()
+  if temporary then os.execute("rm -r " .. quote(temporary)) end
+end
+
 -- Runs measure.lua in a new process; returns what it printed.
 local function child(...)
   local words = { quote(launcher), quote(here .. "/measure.lua") }
   for _, word in ipairs { ... } do words[#words + 1] = quote(tostring(word)) end
   local pipe <close> = assert(io.popen(table.concat(words, " ")))
   local text = pipe:read "a"
-  if not pipe:close() then fail(("%s %s: failed"):format((...), select(2, ...))) end
+  if not pipe:close() then
+    remove_temporary()
+    fail(("%s %s: failed"):format((...), (select(2, ...))))
+  end
   return text
 end
 
@@ -95,8 +104,8 @@ end
 
 local function main()
   local o = parse(arg)
-  local folder = o.save or temporary_folder()
-  if o.save then os.execute("mkdir -p " .. quote(folder)) end
+  if o.save then os.execute("mkdir -p " .. quote(o.save)) else temporary = temporary_folder() end
+  local folder = o.save or temporary
   if not o.json then print_row() end
   for _, name in ipairs(chosen(o.models)) do
     local float, chip = folder .. "/" .. name .. ".onnx", folder .. "/" .. name .. ".chip.onnx"
@@ -105,7 +114,7 @@ local function main()
     local line = child("measure", name, float, chip, o.quick and 16 or 64, o.quick and 0.2 or 2)
     if o.json then io.write(line) else print_row(json.decode(line)) end
   end
-  if not o.save then os.execute("rm -r " .. quote(folder)) end
+  remove_temporary()
 end
 
 main()
