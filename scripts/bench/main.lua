@@ -104,10 +104,11 @@ end
 
 local function main()
   local o = parse(arg)
+  local names = chosen(o.models)
   if o.save then os.execute("mkdir -p " .. quote(o.save)) else temporary = temporary_folder() end
   local folder = o.save or temporary
   if not o.json then print_row() end
-  for _, name in ipairs(chosen(o.models)) do
+  for _, name in ipairs(names) do
     local float, chip = folder .. "/" .. name .. ".onnx", folder .. "/" .. name .. ".chip.onnx"
     child("build", name, "float", float)
     child("build", name, "chip", chip)
