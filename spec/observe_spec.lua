@@ -38,7 +38,10 @@ describe("an observation holds", function()
       assert(exec:run(images, h, false))
       thresholds[i] = {}
       for k = 1, #ALL do thresholds[i][k] = assert(h:threshold(k)) end
+      assert.same(thresholds[i], h:thresholds(i)) -- on one thread, two, three
     end
+    assert.has_error(function() core.observe_range(g, ALL):thresholds(-1) end)
+    assert.is_nil(core.observe_range(g, ALL):thresholds())
     assert.same(thresholds[1], thresholds[2])
     assert.same(thresholds[1], thresholds[3])
   end)

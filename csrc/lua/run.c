@@ -115,36 +115,40 @@ static int observation_range(lua_State *L) {
   return 4;
 }
 
-/* The histogram of tensor i, or the refusal that explains why it has none. */
-static espq_status get_histogram(const espq_observation *o, size_t which, espq_histogram *h, espq_entropy_refusal *refusal,
-                                 espq_error *err) {
-  bool have;
-  espq_minmax range;
-  espq_status status = espq_observed_histogram(o, which, h, &have, err);
-  if (status || have) return status;
-  espq_observed_range(o, which, &range);
-  return espq_entropy_histogram(h, &range, ESPQ_OBSERVE_BINS, refusal, err);
-}
-
 /*** h:threshold(i): the threshold of smallest KL divergence; on refusal nil, message, code and what the original raised:
  * exception type and text. */
 static int observation_threshold(lua_State *L) {
   const lua_observation *o = check_observation(L, 1);
-  size_t which = check_which(L, 2, o->observation);
-  espq_histogram h = {0};
-  espq_entropy_refusal refusal = ESPQ_ENTROPY_NONE;
-  double threshold = 0;
+  espq_threshold t;
   espq_error err;
-  espq_status status = get_histogram(o->observation, which, &h, &refusal, &err);
-  if (!status) status = espq_entropy_threshold(&h, 128, &threshold, &refusal, &err);
-  espq_histogram_free(&h);
-  if (status) return espq_lua_refuse(L, &err, refusal);
-  lua_pushnumber(L, threshold);
+  if (espq_observed_threshold(o->observation, check_which(L, 2, o->observation), &t, &err))
+    return espq_lua_refuse(L, &err, t.refusal);
+  lua_pushnumber(L, t.value);
+  return 1;
+}
+
+/*** h:thresholds([threads]): the list of all thresholds, searched in parallel; false where threshold(i) says why there is
+ * none. */
+static int observation_thresholds(lua_State *L) {
+  const lua_observation *o = check_observation(L, 1);
+  lua_Integer threads = luaL_optinteger(L, 2, 0);
+  luaL_argcheck(L, threads >= 0 && threads <= 1 << 20, 2, "a number of threads expected");
+  size_t n = espq_observation_count(o->observation);
+  espq_threshold *t = espq_lua_scratch(L, n + 1, sizeof *t);
+  espq_error err;
+  if (espq_observed_thresholds(check_observation(L, 1)->observation, (int)threads, t, &err)) return espq_lua_fail(L, &err);
+  lua_createtable(L, (int)n, 0);
+  for (size_t i = 0; i < n; i++) {
+    if (t[i].status) lua_pushboolean(L, false);
+    else lua_pushnumber(L, t[i].value);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
   return 1;
 }
 
 static const luaL_Reg observation_methods[] = {
-    {"range", observation_range}, {"threshold", observation_threshold}, {"close", observation_close}, {NULL, NULL}};
+    {"range", observation_range}, {"threshold", observation_threshold},
+    {"thresholds", observation_thresholds}, {"close", observation_close}, {NULL, NULL}};
 static const luaL_Reg observation_meta[] = {{"__gc", observation_close}, {"__close", observation_close}, {NULL, NULL}};
 
 /* --- executors --- */

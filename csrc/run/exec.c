@@ -119,19 +119,41 @@ static espq_status new_plan(const espq_exec *e, int64_t batch, espq_plan **out, 
   return espq_plan_new(e->graph, &e->env, &o, out, err);
 }
 
-/* The largest batch, a power of two, at which every step's tensors stay in the cache. */
-static int64_t choose_micro_batch(const espq_plan *one) {
+/* Bytes of what one image gives a node to read and to write; constants and unknown shapes count nothing. */
+static size_t node_bytes(const espq_graph *g, const espq_node *n, const espq_typed_shape *values) {
+  size_t bytes = 0;
+  for (int i = 0; i < n->nin + n->nout; i++) {
+    espq_id v = i < n->nin ? n->in[i] : n->out[i - n->nin];
+    if (v == ESPQ_NONE || g->values[v].constant || values[v].shape.rank < 0) continue;
+    int64_t count = espq_shape_elements(&values[v].shape);
+    if (count > 0) bytes += (size_t)count * espq_dtype_size(values[v].dtype);
+  }
+  return bytes;
+}
+
+/* The largest batch, a power of two, at which every node's tensors stay in the cache. */
+static espq_status choose_micro_batch(const espq_graph *g, int64_t *out, espq_error *err) {
   size_t largest = 1;
-  for (size_t i = 0; i < one->nsteps; i++) {
-    size_t bytes = 0;
-    const espq_step *s = &one->steps[i];
-    for (int k = 0; k < s->nin + s->nout; k++)
-      if (s->in[k].buffer >= 0) bytes += one->buffers[s->in[k].buffer].size;
+  espq_shape *shapes = espq_calloc(g->ninputs, sizeof *shapes);
+  espq_typed_shape *values = espq_calloc(g->nvalues, sizeof *values);
+  espq_status status = shapes && values ? espq_batch_input_shapes(g, 1, shapes, err) : espq_fail_memory(err);
+  if (!status) status = espq_ops_infer_at(g, shapes, values, err);
+  for (espq_id id = g->first; id != ESPQ_NONE && !status; id = g->nodes[id].next) {
+    size_t bytes = node_bytes(g, &g->nodes[id], values);
     if (bytes > largest) largest = bytes;
   }
-  int64_t n = 1;
-  while (n < MAX_MICRO_BATCH && largest * (size_t)n * 2 <= CACHE_BYTES) n *= 2;
-  return n;
+  espq_free(shapes);
+  espq_free(values);
+  *out = 1;
+  while (*out < MAX_MICRO_BATCH && largest <= CACHE_BYTES / 2 / (size_t)*out) *out *= 2;
+  return status;
+}
+
+/* plans[k] is made for 2^k images: the largest k within the micro-batch. */
+static int plan_index(int64_t micro_batch) {
+  int k = 0;
+  while (k + 1 < MAX_PLANS && (2ll << k) <= micro_batch) k++;
+  return k;
 }
 
 static espq_status start(espq_exec *e, const espq_exec_options *o, espq_error *err) {
@@ -147,10 +169,14 @@ static espq_status start(espq_exec *e, const espq_exec_options *o, espq_error *e
   e->depends = espq_calloc(g->nvalues, sizeof *e->depends);
   if (!e->depends) return espq_fail_memory(err);
   espq_batch_depends(g, e->depends);
-  status = new_plan(e, e->batch.pure ? 1 : 0, &e->plans[0], err);
-  if (status) return status;
-  e->micro_batch = !e->batch.pure ? e->batch.own : o->micro_batch > 0 ? o->micro_batch : choose_micro_batch(e->plans[0]);
-  return ESPQ_OK;
+  if (!e->batch.pure) {
+    e->micro_batch = e->batch.own;
+    return new_plan(e, 0, &e->plans[0], err);
+  }
+  e->micro_batch = o->micro_batch;
+  if (e->micro_batch <= 0) status = choose_micro_batch(g, &e->micro_batch, err);
+  int k = plan_index(e->micro_batch);
+  return status ? status : new_plan(e, 1ll << k, &e->plans[k], err); /* now, so that what cannot run is said early */
 }
 
 espq_status espq_exec_new(const espq_graph *graph, const espq_exec_options *options, espq_exec **out, espq_error *err) {

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "stats/entropy.h"
+#include "base/pool.h"
 
 typedef struct worker_stats {
   espq_minmax *range;
@@ -138,4 +138,43 @@ espq_status espq_observed_histogram(const espq_observation *observation, size_t 
   for (size_t i = 0; i < observation->nworkers && !status; i++)
     status = espq_histogram_merge(out, &observation->workers[i].histogram[which], err);
   return status;
+}
+
+/* --- thresholds --- */
+
+enum { LEVELS = 128 };
+
+espq_status espq_observed_threshold(const espq_observation *observation, size_t which, espq_threshold *out, espq_error *err) {
+  espq_histogram h = {0};
+  bool have;
+  *out = (espq_threshold){.refusal = ESPQ_ENTROPY_NONE};
+  out->status = espq_observed_histogram(observation, which, &h, &have, err);
+  if (!out->status && !have) /* its range is refused; ask why */
+    out->status = espq_entropy_histogram(&h, &observation->ranges[which], ESPQ_OBSERVE_BINS, &out->refusal, err);
+  if (!out->status) out->status = espq_entropy_threshold(&h, LEVELS, &out->value, &out->refusal, err);
+  espq_histogram_free(&h);
+  return out->status;
+}
+
+typedef struct search {
+  const espq_observation *observation;
+  espq_threshold *out;
+} search;
+
+static void search_one(void *context, size_t which, int worker) {
+  const search *s = context;
+  (void)worker;
+  espq_observed_threshold(s->observation, which, &s->out[which], NULL);
+}
+
+espq_status espq_observed_thresholds(const espq_observation *observation, int threads, espq_threshold *out, espq_error *err) {
+  if (!observation->ranges) return espq_fail(err, ESPQ_EBUG, "no histograms were observed");
+  espq_pool *pool;
+  espq_status status = espq_pool_new(threads, &pool, err);
+  if (status) return status;
+  espq_pool_run(pool, observation->n, search_one, &(search){observation, out});
+  espq_pool_free(pool);
+  for (size_t i = 0; i < observation->n; i++)
+    if (out[i].status == ESPQ_EMEMORY) return espq_fail_memory(err);
+  return ESPQ_OK;
 }

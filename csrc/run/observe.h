@@ -13,6 +13,7 @@
 
 #include "base/layout.h"
 #include "graph/graph.h"
+#include "stats/entropy.h"
 #include "stats/histogram.h"
 #include "stats/minmax.h"
 
@@ -41,5 +42,17 @@ void espq_observation_add(espq_observation *observation, int worker, size_t whic
 espq_status espq_observed_range(const espq_observation *observation, size_t which, espq_minmax *out);
 espq_status espq_observed_histogram(const espq_observation *observation, size_t which, espq_histogram *out, bool *have,
                                     espq_error *err);
+
+/* The threshold of smallest divergence of each value (stats/entropy.h); what the search refuses has a status. */
+typedef struct espq_threshold {
+  espq_status status;
+  espq_entropy_refusal refusal;
+  double value;
+} espq_threshold;
+/* Searches those of all values on that many threads (0: one per CPU) into out, one per value; each search alone decides
+ * its result. Fails for lack of memory or of histograms only. */
+espq_status espq_observed_thresholds(const espq_observation *observation, int threads, espq_threshold *out, espq_error *err);
+/* The search of one value; on refusal the text says why. */
+espq_status espq_observed_threshold(const espq_observation *observation, size_t which, espq_threshold *out, espq_error *err);
 
 #endif

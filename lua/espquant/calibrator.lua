@@ -115,9 +115,9 @@ end
 
 -- The entropy method's exponent of tensor number i, or nil, message, code. A search that finds no threshold falls back
 -- to the range with a warning; "original" mode refuses it, as the original does.
-local function entropy_exponent(self, histograms, ranges, i, name, warnings)
-  local threshold, message, code, exception, text = histograms:threshold(i)
-  if threshold then return core.exponent_of_threshold(threshold) end
+local function entropy_exponent(self, histograms, thresholds, ranges, i, name, warnings)
+  if thresholds[i] then return core.exponent_of_threshold(thresholds[i]) end
+  local _, message, code, exception, text = histograms:threshold(i)
   if self.mode == "original" then
     if exception ~= "ValueError" then text = ("the search for a threshold of '%s' failed: %s"):format(name, message) end
     return nil, text, code
@@ -148,15 +148,16 @@ local function measure(self, model, data, names, warnings)
   local ranges = errors.check(core.observe_range(model, observed))
   self.images = feed(exec, data, ranges, "range")
   warn_of_clipped_inputs(self, model, ranges, #names, warnings)
-  local histograms
+  local histograms, thresholds
   if self.method == "entropy" then
     histograms = errors.check(core.observe_histogram(ranges))
     feed(exec, data, histograms, "histogram")
+    thresholds = errors.check(histograms:thresholds(self.threads))
   end
   local found = {}
   for i, name in ipairs(names) do
     local e, message, code
-    if histograms then e, message, code = entropy_exponent(self, histograms, ranges, i, name, warnings)
+    if histograms then e, message, code = entropy_exponent(self, histograms, thresholds, ranges, i, name, warnings)
     else e = core.exponent_of_absmax(absmax(ranges, i), self.bits) end
     if e == nil then return nil, message, code end
     found[name] = e

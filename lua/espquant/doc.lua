@@ -174,6 +174,7 @@ class("executor", "exec", {
 class("observation", "o", {
   close = "()\nGives the memory back now; later uses raise.",
   range = "(i)\nMinimum, maximum, whether there was a NaN, and the count of tensor i.",
+  thresholds = "([threads])\nThe thresholds of all tensors, searched in parallel; false where threshold(i) says why not.",
   threshold = "(i)\nThe threshold of smallest KL divergence for tensor i; of histograms only.",
 })
 
