@@ -26,6 +26,7 @@ local MAKERS = {}
 
 --- Makes an empty graph: espquant.graph{name =, opset =, ir_version =}.
 function MAKERS.graph()
+  require "espquant.model" -- the methods of models that are written in Lua
   return require "espquant.core".graph
 end
 
