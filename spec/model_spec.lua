@@ -1,6 +1,7 @@
 -- Methods of a model that are written in Lua: run and check.
 
 local net = require "spec.support.net"
+local process = require "spec.support.process"
 require "espquant.model"
 
 local MODEL = "input x N,2\n const w 2,3\n Gemm x w -> y\n Relu y -> z\n output z"
@@ -25,6 +26,29 @@ describe("model:run", function()
     g:replace(relu, g:value "y")
     relu:remove()
     assert.is_true(g:run(x)[1]:equal(y))
+  end)
+
+  it("is there for every graph, whatever was required before", function()
+    local script = 'io.write(type(require "espquant".graph {}.run))'
+    assert.same({ status = 0, stdout = "function", stderr = "" }, process.run { process.espquant, "-e", script })
+  end)
+
+  it("does not let executors of single runs pile up", function()
+    local g, x, seen = net.model(MODEL), net.tensor({ 5, 2 }, 1), 0
+    local function threads()
+      for line in io.lines "/proc/self/status" do
+        local n = line:match "^Threads:%s+(%d+)"
+        if n then return math.tointeger(n) end
+      end
+    end
+    local before = threads()
+    collectgarbage "stop"
+    for _ = 1, 20 do
+      g:run(x, { outputs = { "y" }, threads = 2 })
+      seen = math.max(seen, threads())
+    end
+    collectgarbage "restart"
+    assert.is_true(seen <= before + 1, ("%d threads, %d before"):format(seen, before))
   end)
 
   it("does not keep models alive", function()
@@ -53,6 +77,7 @@ describe("model:run", function()
     assert.error_matches(function() g:run(x, { outputs = { "nothing" } }) end, "no tensor 'nothing'")
     assert.error_matches(function() g:run(x, { thread = 1 }) end, "thread")
     assert.error_matches(function() g:run("images") end, "tensor")
+    assert.error_matches(function() g:run(x, "y") end, "run: options expected, got string")
   end)
 end)
 

@@ -1,6 +1,7 @@
 -- The executor (csrc/run): what comes out must not depend on threads, micro-batches or layouts. What is observed:
 -- observe_spec.lua.
 local core = require "espquant.core"
+local process = require "spec.support.process"
 local support = require "spec.support.run"
 
 local assert_equal, build, ints, network = support.assert_equal, support.build, support.ints, support.network
@@ -151,6 +152,33 @@ describe("the executor", function()
       assert.has_error(function() core.executor(g, { outputs = { "nothing" } }) end,
         "bad argument #2 to 'executor' (the graph has no tensor 'nothing')")
     end)
+
+    it("options of a wrong type or value", function()
+      local ISA = "bad argument #2 to 'executor' (option 'isa': portable, avx2, avx512-vnni or auto expected)"
+      assert.has_error(function() core.executor(g, { isa = "mmx" }) end, ISA)
+      assert.has_error(function() core.executor(g, { isa = {} }) end, ISA)
+      assert.has_error(function() core.executor(g, { outputs = "y" }) end,
+        "bad argument #2 to 'executor' (a list of names of tensors expected)")
+      assert.has_error(function() core.executor(g, { threads = "two" }) end,
+        "bad argument #2 to 'executor' (option 'threads': an integer of at least 0 expected)")
+    end)
+  end)
+
+  it("is known to the collector as the load that it is", function()
+    local script = [[
+      local core = require "espquant.core"
+      local g = core.graph {}
+      local relu = g:add_node { op_type = "Relu", inputs = { g:add_input("x", "float32", { "N", 8 }) }, outputs = 1 }
+      g:add_output(relu:output(1))
+      for _ = 1, 100 do assert(core.executor(g, { threads = 2 })) end
+      for line in io.lines "/proc/self/status" do
+        local threads = line:match "^Threads:%s+(%d+)"
+        if threads then io.write(tonumber(threads) < 50 and "few" or threads) end
+      end
+    ]]
+    -- A process of its own, whose heap is small.
+    local result = process.run { process.espquant, "-e", script }
+    assert.same({ status = 0, stdout = "few", stderr = "" }, result)
   end)
 
   describe("on a model that mixes the batch", function()

@@ -67,8 +67,6 @@ void espq_infer_stream_free(espq_infer_stream *stream) {
   espq_free(stream);
 }
 
-size_t espq_infer_stream_bytes(const espq_infer_stream *stream) { return stream->scratch_bytes; }
-
 void *espq_infer_stream_scratch(espq_infer_stream *stream, size_t bytes) {
   if (bytes <= stream->scratch_bytes) return stream->scratch;
   espq_free(stream->scratch);

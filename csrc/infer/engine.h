@@ -40,9 +40,6 @@ void espq_infer_engine_free(espq_infer_engine *engine); /* drops a reference; NU
 espq_status espq_infer_stream_new(espq_infer_engine *engine, espq_infer_stream **out, espq_error *err);
 void espq_infer_stream_free(espq_infer_stream *stream); /* NULL is allowed */
 
-/* Bytes of scratch memory the stream holds now. */
-size_t espq_infer_stream_bytes(const espq_infer_stream *stream);
-
 /* Makes OpenMP, and so oneDNN, use only the calling thread when called from it. Called by every prepare
  * and run; a worker that calls it first spares OpenMP from ever starting its team. */
 void espq_infer_thread_init(void);

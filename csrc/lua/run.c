@@ -6,6 +6,8 @@
  *   local h = core.observe_histogram(o);                 h:threshold(1) --> number | nil, message, code, exception, text
  *
  * Both keep their graph alive; an executor refuses to run after its graph was edited. */
+#include <string.h>
+
 #include "base/alloc.h"
 #include "lua/espq_lua.h"
 #include "run/exec.h"
@@ -51,6 +53,7 @@ static int observation_close(lua_State *L) {
 
 /* The list of tensor names at `index` as ids, in a block that is pushed; it belongs to argument `arg`. */
 static espq_id *check_names(lua_State *L, int index, int arg, const espq_graph *g, int *n) {
+  if (!lua_istable(L, index)) luaL_argerror(L, arg, "a list of names of tensors expected");
   *n = espq_lua_checklist(L, index, 1 << 24);
   espq_id *ids = espq_lua_scratch(L, (size_t)*n + 1, sizeof *ids);
   for (int i = 0; i < *n; i++) {
@@ -180,6 +183,15 @@ static lua_Integer option_integer(lua_State *L, const char *name) {
   return x;
 }
 
+static espq_isa option_isa(lua_State *L) {
+  const char *name = lua_getfield(L, 2, "isa") == LUA_TNIL ? "auto" : lua_tostring(L, -1);
+  int i = 0;
+  while (isa_names[i] && (!name || strcmp(isa_names[i], name) != 0)) i++;
+  if (!isa_names[i]) luaL_argerror(L, 2, "option 'isa': portable, avx2, avx512-vnni or auto expected");
+  lua_pop(L, 1);
+  return (espq_isa)i;
+}
+
 /* Pushes a closed executor of the graph at index 1; it keeps the graph, and its memory (the hold at index 3) even when
  * the graph is closed. */
 static lua_exec *new_exec(lua_State *L) {
@@ -204,17 +216,17 @@ static int executor(lua_State *L) {
   }
   espq_lua_checkfields(L, 2, allowed);
   espq_graph *graph = espq_lua_hold(L, 1);
-  espq_exec_options o = {.threads = (int)option_integer(L, "threads"), .micro_batch = option_integer(L, "micro_batch")};
-  lua_getfield(L, 2, "isa");
-  o.isa = (espq_isa)luaL_checkoption(L, 4, "auto", isa_names);
-  lua_getfield(L, 2, "outputs");
+  espq_exec_options o = {.threads = (int)option_integer(L, "threads"),
+                         .micro_batch = option_integer(L, "micro_batch"),
+                         .isa = option_isa(L)};
   int n = 0;
-  if (!lua_isnil(L, 5)) o.outputs = check_names(L, 5, 2, graph, &n);
+  if (lua_getfield(L, 2, "outputs") != LUA_TNIL) o.outputs = check_names(L, 4, 2, graph, &n);
   o.noutputs = (size_t)n;
   lua_exec *e = new_exec(L);
   espq_error err;
   espq_ops_resolve(graph);
   if (espq_exec_new(graph, &o, &e->exec, &err)) return espq_lua_fail(L, &err);
+  espq_lua_charge(L, espq_exec_bytes(e->exec));
   return 1;
 }
 

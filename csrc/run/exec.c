@@ -12,7 +12,12 @@
 #include "sim/convert.h"
 #include "sim/reorder.h"
 
-enum { MAX_PLANS = 8, MAX_MICRO_BATCH = 32, CACHE_BYTES = 1 << 20 };
+enum {
+  MAX_PLANS = 8,
+  MAX_MICRO_BATCH = 32,
+  CACHE_BYTES = 1 << 20,
+  WORKER_BYTES = 1 << 18 /* of a thread and its oneDNN stream, about */
+};
 
 typedef struct worker {
   espq_infer_stream *stream;
@@ -204,10 +209,11 @@ const espq_batch *espq_exec_batch(const espq_exec *exec) {
 }
 
 size_t espq_exec_bytes(const espq_exec *exec) {
-  size_t bytes = 0;
-  for (int i = 0; i < espq_pool_threads(exec->pool); i++)
-    bytes += exec->workers[i].memory_size + exec->workers[i].scratch_size + espq_infer_stream_bytes(exec->workers[i].stream);
-  return bytes;
+  const espq_plan *p = exec->plans[0]; /* of one image, or of the model's own batch */
+  int64_t images = exec->batch.pure ? exec->micro_batch : 1;
+  if (images > MAX_MICRO_BATCH) images = MAX_MICRO_BATCH;
+  size_t worker = WORKER_BYTES + p->scratch + p->memory * (size_t)images;
+  return espq_graph_bytes(exec->graph) + worker * (size_t)espq_pool_threads(exec->pool);
 }
 
 /* --- one micro-batch --- */

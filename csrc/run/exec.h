@@ -35,7 +35,8 @@ void espq_exec_free(espq_exec *exec); /* NULL is allowed */
 size_t espq_exec_noutputs(const espq_exec *exec);
 const espq_id *espq_exec_outputs(const espq_exec *exec);
 const espq_batch *espq_exec_batch(const espq_exec *exec);
-size_t espq_exec_bytes(const espq_exec *exec); /* memory of plans and workers */
+/* About what it holds once it has run: packed constants, and the buffers of every worker. */
+size_t espq_exec_bytes(const espq_exec *exec);
 
 /* inputs: one tensor per graph input, all with the same number of images (or of the model's own batches); scalar inputs
  * serve them all. A float32 tensor for an input that is quantized is quantized on the way. outputs: filled with new tensors (may be NULL: nothing is returned).

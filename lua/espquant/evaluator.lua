@@ -130,6 +130,7 @@ end
 
 --- Prepares the integer model. `table` is a path or a qtable. Raises an error object; then no model is prepared.
 function Evaluator:generate_quantized_model(model, table)
+  if self.exec then self.exec:close() end
   self.exec, self.graph, self.table, self.model = nil, nil, nil, nil
   errors.check(quant.check(model, self.mode, "evaluator"))
   local t = qtable.is(table) and table or errors.check(qtable.load(table))

@@ -14,22 +14,30 @@ local M = {}
 -- model -> executor of its own outputs, as long as the model lives and is not edited.
 local executors = setmetatable({}, { __mode = "k" })
 
-local function executor(model, options)
-  if options and next(options) then return core.executor(model, options) end
-  local exec = executors[model]
-  if not exec or exec.stale then
-    local message, code
-    exec, message, code = core.executor(model)
-    if not exec then return nil, message, code end
-    executors[model] = exec
-  end
-  return exec
+local function executor(model)
+  local exec, message, code = executors[model], nil, nil
+  if exec and not exec.stale then return exec end
+  if exec then exec:close() end
+  exec, message, code = core.executor(model)
+  executors[model] = exec
+  return exec, message, code
+end
+
+-- With options the executor serves this one run: its threads and packed weights do not wait for the collector.
+local function run_once(model, images, options)
+  local exec <close>, message, code = core.executor(model, options)
+  if not exec then return nil, message, code end
+  return exec:run(images)
 end
 
 --- Runs the model on images: a tensor, or a list of one tensor per input. Returns the list of outputs and the list of
 --- their names; or nil, message, code. Options: outputs (names of tensors), threads, micro_batch, isa.
 function M.run(model, images, options)
-  local exec, message, code = executor(model, options)
+  if options ~= nil and type(options) ~= "table" then
+    error(("run: options expected, got %s"):format(type(options)), 2)
+  end
+  if options and next(options) then return run_once(model, images, options) end
+  local exec, message, code = executor(model)
   if not exec then return nil, message, code end
   return exec:run(images)
 end

@@ -5,7 +5,7 @@ local types = require "espquant.quant.types"
 local core = require "espquant.core"
 
 local NAMES = { "bits", "granularity", "method" }
-local MORE = { "mode", "threads", "input_exponent", "log", "outputs", "target" }
+local MORE = { "mode", "threads", "input_exponent", "log", "outputs", "target", "isa" }
 
 local function parse(...)
   return options.parse({ ... }, NAMES, MORE)
@@ -43,6 +43,7 @@ describe("options", function()
     { "int16 only supports minmax calibration method", "int16", "per-tensor", "entropy" },
     { "supported mode: `chip` or `original`", { bits = "int8", mode = "fast" } },
     { "supported target: `esp32`, `esp32s2`, `esp32c3` or `esp32s3`", { bits = "int8", target = "ESP32" } },
+    { "supported isa: `portable`, `avx2`, `avx512-vnni` or `auto`", { bits = "int8", isa = "mmx" } },
     { "threads: an integer from 0 (all) to 1024 expected, got -1", { bits = "int8", threads = -1 } },
     { "input_exponent: an integer from -64 to 64 or `measured` expected, got 1.5",
       { bits = "int8", input_exponent = 1.5 } },
@@ -50,7 +51,7 @@ describe("options", function()
       { bits = "int8", input_exponent = 65 } },
     { "log: a function expected, got out", { bits = "int8", log = "out" } },
     { "outputs: a list of names expected, got y", { bits = "int8", outputs = "y" } },
-    { "unknown option 'bit'; there are: bits, granularity, method, mode, threads, input_exponent, log, outputs, target",
+    { "unknown option 'bit'; there are: bits, granularity, method, mode, threads, input_exponent, log, outputs, target, isa",
       { bit = "int8" } },
     { "4 arguments, expected at most 3: bits, granularity, method; others are given by name, in a table", "int8",
       "per-tensor", "minmax", "chip" },

@@ -5,6 +5,8 @@
 ---
 --- A wrong option is misuse: it raises a plain error whose text is the original's, where the original has one.
 
+local core = require "espquant.core"
+
 local M = {}
 
 local BITS = { int8 = 8, int16 = 16 }
@@ -15,12 +17,15 @@ local VALUES = {
   mode = { chip = true, original = true },
   runtime = { v1 = true },
   chip = { esp32s3 = true },
-  target = { esp32 = true, esp32s2 = true, esp32c3 = true, esp32s3 = true },
+  target = {},
+  isa = { portable = true, avx2 = true, ["avx512-vnni"] = true, auto = true },
   role = { calibrator = true, evaluator = true, table = true }, -- of quant/check.lua
 }
+for _, t in ipairs(core.targets()) do VALUES.target[t.chip] = VALUES.runtime[t.runtime] end
+
 local DEFAULTS = {
   granularity = "per-tensor", method = "minmax", mode = "chip", runtime = "v1", chip = "esp32s3", target = "esp32s3",
-  role = "calibrator",
+  isa = "auto", role = "calibrator",
 }
 local TEXTS = {
   bits = "supported quantization bit: 8 or 16",
@@ -30,6 +35,7 @@ local TEXTS = {
   runtime = "supported runtime: `v1`",
   chip = "currently only supports `esp32s3`, while received %s",
   target = "supported target: `esp32`, `esp32s2`, `esp32c3` or `esp32s3`",
+  isa = "supported isa: `portable`, `avx2`, `avx512-vnni` or `auto`",
   role = "supported role: `calibrator`, `evaluator` or `table`",
   threads = "threads: an integer from 0 (all) to 1024 expected, got %s",
   input_exponent = "input_exponent: an integer from -64 to 64 or `measured` expected, got %s",
