@@ -110,8 +110,9 @@ describe("a table", function()
     local t = c:generate_quantization_table(g, DATA, path)
     assert.same({
       runtime = "v1", mode = "chip", bits = 8, granularity = "per-channel", method = "minmax", target = "esp32",
-      model = core.sha256(core.onnx_encode(g)),
+      model = core.sha256(core.onnx_encode(g)), tool = "espquant " .. espquant.version,
     }, t.facts)
+    assert.equal(t.facts.tool, espquant.qtable.load(path).facts.tool)
     assert.equal(70, c.images)
     assert.equal(t:to_json(), assert(core.read_file(path)))
     os.remove(path)

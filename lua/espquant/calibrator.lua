@@ -20,6 +20,7 @@ local errors = require "espquant.errors"
 local progress = require "espquant.progress"
 local qtable = require "espquant.qtable"
 local quant = require "espquant.quant"
+local version = require "espquant.version"
 
 local Calibrator = { __name = "espquant.Calibrator" }
 Calibrator.__index = Calibrator
@@ -173,7 +174,8 @@ local function build_table(self, model, source)
   local t = errors.check(quant.v1.build(model, self, function(names)
     return measure(self, model, data, names, warnings)
   end))
-  t.facts.target, t.facts.model = self.target, core.sha256(errors.check(core.onnx_encode(model)))
+  t.facts.target, t.facts.tool = self.target, "espquant " .. version
+  t.facts.model = core.sha256(errors.check(core.onnx_encode(model)))
   t.warnings = table.move(t.warnings, 1, #t.warnings, #warnings + 1, warnings)
   return t
 end
