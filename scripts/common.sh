@@ -28,16 +28,8 @@ missing_packages() {
   done
 }
 
-# The user's way to become root for apt-get: nothing for root, sudo where there is one.
-as_root() {
-  if [ "$(id -u)" -eq 0 ]; then
-    "$@"
-  elif command -v sudo >/dev/null 2>&1; then
-    sudo "$@"
-  else
-    die "root is needed for: $* (log in as root or install sudo)"
-  fi
-}
+# apt_get ARGUMENT...: apt-get as root, through sudo where the user is not.
+apt_get() { $sudo env DEBIAN_FRONTEND=noninteractive apt-get "$@" >"$apt_log" 2>&1; }
 
 # install_packages GROUP...: installs what is missing with apt-get, or says what to install and stops.
 install_packages() {
@@ -51,14 +43,23 @@ install_packages() {
     say "packages: all installed"
     return 0
   fi
+  sudo=
+  if [ "$(id -u)" -ne 0 ]; then
+    sudo=sudo
+    if ! command -v sudo >/dev/null 2>&1; then
+      say "missing Debian packages: $missing"
+      say "only root can install them, you are $(id -un), and there is no sudo; as root:"
+      say "  apt-get install --no-install-recommends ${missing% }"
+      die "then run $me again"
+    fi
+  fi
   say "installing packages: $missing"
-  export DEBIAN_FRONTEND=noninteractive
   # shellcheck disable=SC2086  # a list of names
-  as_root apt-get install -y -q --no-install-recommends $missing >"$apt_log" 2>&1 && return 0
+  apt_get install -y -q --no-install-recommends $missing && return 0
   say "refreshing the list of packages (apt-get update)"
-  as_root apt-get update -q >"$apt_log" 2>&1 || fail_packages "$missing"
+  apt_get update -q || fail_packages "$missing"
   # shellcheck disable=SC2086
-  as_root apt-get install -y -q --no-install-recommends $missing >"$apt_log" 2>&1 || fail_packages "$missing"
+  apt_get install -y -q --no-install-recommends $missing || fail_packages "$missing"
 }
 
 apt_log=${TMPDIR:-/tmp}/espquant-apt.$$.log

@@ -138,8 +138,9 @@ describe("installing packages #unit", function()
   before_each(new_folder)
   after_each(remove_folder)
 
-  -- Runs `install_packages build run` where `installed` is what dpkg-query says and apt-get fails as told.
+  -- Runs `install_packages build run` where `installed` is what dpkg-query says and apt-get fails as told, as root.
   local function install(installed, apt_get)
+    file("fake/id", "#!/bin/sh\necho 0\n")
     file("fake/dpkg-query", ("#!/bin/sh\nfor last; do :; done\n" ..
       "case ' %s ' in *\" $last \"*) printf installed ;; *) exit 1 ;; esac\n"):format(installed))
     file("fake/apt-get", "#!/bin/sh\necho \"apt-get $*\" >>'" .. folder .. "/apt'\n" .. apt_get .. "\n")
@@ -178,6 +179,33 @@ describe("installing packages #unit", function()
     assert.matches("install these yourself, then run again: libc6%-dev cmake .*lua%-readline", r.stderr)
   end)
 
+  -- The same for a user who is not root, where nothing is installed; `tools` is the whole PATH.
+  local function install_as_user()
+    shell "mkdir -p tools; for tool in sh dirname sed tr rm env; do ln -s \"$(command -v $tool)\" tools/; done"
+    file("tools/id", "#!/bin/sh\ncase $1 in -u) echo 1000 ;; *) echo joe ;; esac\n")
+    file("tools/dpkg-query", "#!/bin/sh\nexit 1\n")
+    file("tools/apt-get", "#!/bin/sh\necho \"apt-get $* $DEBIAN_FRONTEND\" >>'" .. folder .. "/apt'\n")
+    file("scripts/try", TRY .. "install_packages build run\n")
+    file("apt", "")
+    local r = process.run({ folder .. "/scripts/try" }, { env = { PATH = folder .. "/tools" } })
+    r.apt = shell "cat apt"
+    return r
+  end
+
+  it("tells a user without sudo what root has to install", function()
+    local r = install_as_user()
+    assert.same({ 1, "" }, { r.status, r.apt })
+    assert.matches("only root can install them, you are joe, and there is no sudo; as root:\n", r.stderr, 1, true)
+    assert.matches("try:   apt-get install --no-install-recommends " .. ALL .. "\n", r.stderr, 1, true)
+  end)
+
+  it("goes through sudo where there is one", function()
+    file("tools/sudo", "#!/bin/sh\necho sudo >>'" .. folder .. "/apt'\nexec \"$@\"\n")
+    local r = install_as_user()
+    assert.same({ 0, "sudo\napt-get install -y -q --no-install-recommends " .. ALL .. " noninteractive\n" },
+      { r.status, r.apt })
+  end)
+
   it("names the packages on a system without apt-get", function()
     file("tools/x", "")
     shell "for tool in sh dirname sed tr id env rm; do ln -s \"$(command -v $tool)\" tools/; done"
@@ -194,7 +222,7 @@ describe("installing packages #unit", function()
     local r = process.run({ folder .. "/scripts/build" },
       { env = { PATH = folder .. "/fake:" .. os.getenv "PATH" } })
     assert.equal(1, r.status)
-    assert.matches("apt%-get install gcc libc6%-dev .*lua%-cjson %(as root", r.stderr)
+    assert.matches("as root: apt%-get install %-%-no%-install%-recommends gcc libc6%-dev .*lua%-cjson\n", r.stderr)
     assert.equal("", shell "cat apt 2>/dev/null || true")
   end)
 end)
