@@ -209,10 +209,9 @@ const espq_batch *espq_exec_batch(const espq_exec *exec) {
 }
 
 size_t espq_exec_bytes(const espq_exec *exec) {
-  const espq_plan *p = exec->plans[0]; /* of one image, or of the model's own batch */
-  int64_t images = exec->batch.pure ? exec->micro_batch : 1;
-  if (images > MAX_MICRO_BATCH) images = MAX_MICRO_BATCH;
-  size_t worker = WORKER_BYTES + p->scratch + p->memory * (size_t)images;
+  size_t worker = WORKER_BYTES;
+  for (int i = 0; i < MAX_PLANS; i++)
+    if (exec->plans[i]) worker += exec->plans[i]->memory + exec->plans[i]->scratch;
   return espq_graph_bytes(exec->graph) + worker * (size_t)espq_pool_threads(exec->pool);
 }
 
