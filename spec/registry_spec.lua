@@ -1,5 +1,6 @@
 -- Every row of the operator table is complete: it is tested, its facts fit together, refusals have a reason.
 local core = require "espquant.core"
+local v1 = require "espquant.quant.v1"
 
 local function read_all(pattern)
   local pipe = assert(io.popen("cat " .. pattern))
@@ -31,6 +32,20 @@ describe("the operator table #unit", function()
       if op.v1.chip and op.name ~= "MatMul" then assert.equal(1, roles, op.name) end
       if op.v1.calibrator then assert.equal(1, roles, op.name) end
     end
+  end)
+
+  it("says which operators align operands of different scales, and which keep one scale", function()
+    local aligning, keeping = {}, {}
+    for _, op in ipairs(core.ops()) do
+      local g = core.graph {}
+      local node = g:add_node { op_type = op.name, inputs = { g:add_input("x", "float32", { 1 }) }, outputs = 1 }
+      if op.v1.aligns then aligning[#aligning + 1] = op.name end
+      if v1.one_scale(node) then keeping[#keeping + 1] = op.name end
+    end
+    table.sort(keeping)
+    assert.equal("Add Sub Mul Max Min", table.concat(aligning, " "))
+    assert.equal("Concat Dropout Expand Flatten GlobalMaxPool Identity LeakyRelu MaxPool PRelu Pad Relu Reshape Slice "
+      .. "Squeeze Transpose Unsqueeze", table.concat(keeping, " "))
   end)
 
   it("has defaults of the kind of their attribute", function()

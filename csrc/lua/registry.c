@@ -8,7 +8,8 @@ static const struct {
   unsigned flag;
 } v1_flags[] = {{"arithmetic", ESPQ_V1_ARITHMETIC}, {"activation", ESPQ_V1_ACTIVATION}, {"shares", ESPQ_V1_SHARES},
                 {"pass", ESPQ_V1_PASS},             {"lifts", ESPQ_V1_LIFTS},           {"calibrator", ESPQ_V1_CALIBRATOR},
-                {"evaluator", ESPQ_V1_EVALUATOR},   {"chip", ESPQ_V1_CHIP}};
+                {"evaluator", ESPQ_V1_EVALUATOR},   {"chip", ESPQ_V1_CHIP},
+                {"aligns", ESPQ_V1_ALIGNS}};
 
 static const char *const kind_names[] = {[ESPQ_ATTR_INT] = "int",         [ESPQ_ATTR_FLOAT] = "float",
                                          [ESPQ_ATTR_STRING] = "string",   [ESPQ_ATTR_TENSOR] = "tensor",

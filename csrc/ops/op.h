@@ -71,7 +71,7 @@ typedef struct espq_attr_spec {
   const char *text; /* default of a string; "" for lists: absent has a meaning of its own */
 } espq_attr_spec;
 
-/* What the original toolkit's calibrator does with an operator (its classes), as flags. */
+/* What calibration does with an operator, as flags: the original toolkit's classes, and what "chip" mode adds. */
 enum {
   ESPQ_V1_ARITHMETIC = 1,   /* its output is measured */
   ESPQ_V1_ACTIVATION = 2,   /* measured, and passes its exponent up to the producer */
@@ -80,7 +80,8 @@ enum {
   ESPQ_V1_LIFTS = 16,       /* an activation after it lifts its own exponent above it */
   ESPQ_V1_CALIBRATOR = 32,  /* accepted by the original calibrator's check_model */
   ESPQ_V1_EVALUATOR = 64,   /* accepted by the original evaluator's check_model */
-  ESPQ_V1_CHIP = 128        /* can be quantized in "chip" mode */
+  ESPQ_V1_CHIP = 128,       /* can be quantized in "chip" mode */
+  ESPQ_V1_ALIGNS = 256      /* "chip" mode: each operand, also a constant, may have an exponent of its own */
 };
 
 typedef struct espq_op {

@@ -13,8 +13,6 @@ local v1 = require "espquant.quant.v1"
 local Apply = {}
 Apply.__index = Apply
 
--- Operators whose constant inputs have exponents of their own; constants of others have the output's.
-local OWN_SCALE = { Add = true, Sub = true, Mul = true, Max = true, Min = true, PRelu = true }
 local MAX_EXPONENT = 1000 -- no sum of a few of them leaves what kernels compute with
 
 -- --- exponents of the table ---------------------------------------------------------------------------------------
@@ -98,10 +96,12 @@ function Apply:weight_and_bias(node, op)
   if op.bias >= 0 and node:input(op.bias + 1) then self:bias(node, op.bias + 1, e_w) end
 end
 
--- A constant that is an operand: of one exponent, also where it is another node's weight as well and has several.
-function Apply:operand(node, index)
+-- A constant that is an operand: of one exponent, also where it is another node's weight as well and has several. Its
+-- own where operands are aligned and for a slope, else the output's.
+function Apply:operand(node, index, op)
   local name = node:input(index).name
-  local list = OWN_SCALE[node.op_type] and self:exponents(name, "constant") or { self:exponent(node:output(1)) }
+  local has_own = op.v1.aligns or (op.v1.activation and index > 1)
+  local list = has_own and self:exponents(name, "constant") or { self:exponent(node:output(1)) }
   if not list or not list[1] then return end
   local e = list[1]
   for _, other in ipairs(list) do e = math.max(e, other) end
@@ -154,7 +154,7 @@ function Apply:node(node)
   node.column = "q"
   if op.weight >= 0 then return self:weight_and_bias(node, op) end
   for i = 1, #node.inputs do
-    if is_operand(node, i) then self:operand(node, i) end
+    if is_operand(node, i) then self:operand(node, i, op) end
   end
 end
 

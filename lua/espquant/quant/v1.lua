@@ -19,15 +19,6 @@ local M = {}
 M.INPUT_EXPONENT = { [8] = -7, [16] = -15 }
 local ZERO_CHANNEL = -15 -- of a weight's channel that is all zero
 
--- Operators whose output is the input's integers moved or chosen: their tensors must have one exponent on the chip.
-local ONE_SCALE = {
-  Relu = true, LeakyRelu = true, PRelu = true, Concat = true, Expand = true, Flatten = true, GlobalMaxPool = true,
-  MaxPool = true, Pad = true, Reshape = true, Squeeze = true, Transpose = true, Slice = true, Unsqueeze = true,
-  Identity = true, Dropout = true,
-}
--- Operators whose constant inputs have exponents of their own.
-local OPERANDS = { Add = true, Sub = true, Mul = true, Max = true, Min = true }
-
 local Policy = {}
 Policy.__index = Policy
 
@@ -150,7 +141,7 @@ function Policy:followed_exponent(node)
   if self.mode ~= "chip" then return self:get(node:input(1)) end
   local s
   for i, input in ipairs(node.inputs) do
-    local e = (i == 1 or OPERANDS[node.op_type]) and (self:get(input) or self:constant_exponent(input))
+    local e = (i == 1 or rule(node).aligns) and (self:get(input) or self:constant_exponent(input))
     if e and (not s or e > s) then s = e end
   end
   return s
@@ -174,9 +165,11 @@ end
 
 -- Between S4 and S5, "chip" mode: groups of one scale --------------------------------------------------------------
 
---- The tensors that the chip treats as one scale in this node, constants left out; nil when each may have its own.
+--- The tensors that the chip treats as one scale in this node, since its output is the input's integers moved or chosen;
+--- constants left out. Nil when each may have its own.
 function M.one_scale(node)
-  if not ONE_SCALE[node.op_type] then return nil end
+  local r = rule(node)
+  if not r.chip or r.aligns or not (r.activation or r.shares) then return nil end
   local values = { node:output(1) }
   for i, input in ipairs(node.inputs) do
     if input and not input.constant and (i == 1 or node.op_type == "Concat") then values[#values + 1] = input end
@@ -264,7 +257,7 @@ function Policy:parameters()
   for node in self.graph:nodes() do
     local op = core.op(node.op_type, node.domain)
     if op and op.weight >= 0 then self:set_weight_and_bias(node)
-    elseif self.mode == "chip" and OPERANDS[node.op_type] then
+    elseif self.mode == "chip" and rule(node).aligns then
       self:set_operand_constants(node)
     end
   end
