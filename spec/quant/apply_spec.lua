@@ -138,6 +138,33 @@ describe("a quantized graph", function()
     assert.same({ "l", "y" }, { q.outputs[1].name, q.outputs[2].name })
   end)
 
+  it("tells LeakyRelus apart whose nodes have no name, one name, or that of a tensor", function()
+    for _, names in ipairs { { "", "", "" }, { "l", "l", "l" }, { "d", "w", "" } } do
+      local g = net.model [[
+        input x N,3,4,4
+        const w_alpha 3,3,1,1
+        Conv x w_alpha -> c
+        LeakyRelu c -> dead alpha=0.001
+        LeakyRelu c -> l alpha=0.9
+        LeakyRelu l -> d alpha=0.01
+        LeakyRelu l -> y alpha=0.3
+        output d y
+      ]]
+      local at = 0
+      for node in g:nodes() do
+        if node.op_type == "LeakyRelu" and node:output(1).name ~= "dead" then at = at + 1 end
+        node.name = node.op_type == "LeakyRelu" and (names[at] or "") or ""
+      end
+      local q, slopes = assert(apply(g, (calibrate(g)))), {}
+      for node in q:nodes() do
+        if node.op_type == "PRelu" then
+          slopes[#slopes + 1] = node:input(2).constant[1] * 2.0 ^ node:input(2).quant.exponents[1]
+        end
+      end
+      for i, alpha in ipairs { 0.9, 0.01, 0.3 } do assert.near(alpha, slopes[i], alpha / 128) end
+    end
+  end)
+
   it("quantizes the constants of Add, Sub, Mul, Max, Min, PRelu, Concat and Pad", function()
     runs_well(net.model([[
       input x N,2,4,4

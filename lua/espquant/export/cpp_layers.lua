@@ -197,7 +197,7 @@ function SLOPES.LeakyRelu(self, node)
   if not self.chip and not node:has_attr "alpha" then
     return self:problem("%s has no attribute alpha: local variable 'alpha' referenced before assignment", node:label())
   end
-  return core.tensor_from({ node:attr("alpha", 0.01) }, "float32"), node.name .. "_alpha"
+  return core.tensor_from({ node:attr("alpha", 0.01) }, "float32"), self.alpha_names[node]
 end
 
 function SLOPES.PRelu(self, node)
@@ -262,6 +262,7 @@ end
 
 --- Adds the objects of all nodes, in graph order.
 function Layers:collect(model)
+  self.alpha_names = quant.v1.alpha_names(model, self.chip and "chip" or "original")
   for node in model:nodes() do self:node(node) end
 end
 

@@ -118,7 +118,7 @@ end
 
 -- LeakyRelu(alpha) -> PRelu with the integer slope that the export writes; the tensors keep their names.
 function Apply:leaky_relu(node)
-  local e = self:exponents(node.name .. "_alpha", "slope")
+  local e = self:exponents(self.alpha_names[node], "slope")
   if not e then return end
   local slope = assert(core.tensor_from({ node:attr "alpha" }, "float32"):quantize(e, self.bits))
   local value = self.graph:add_constant(nil, slope)
@@ -172,10 +172,11 @@ end
 --- Returns the quantized graph, or nil, message, code, problems (all of them at once).
 return function(graph, qtable, options)
   local clone = graph:clone()
+  local alpha_names = v1.alpha_names(clone, "chip") -- of the whole model, as in calibration
   clone:prune()
   local self = setmetatable({
     graph = clone, table = qtable, bits = options.bits, per_channel = options.granularity == "per-channel",
-    problems = {}, seen = {}, constants = {},
+    problems = {}, seen = {}, constants = {}, alpha_names = alpha_names,
   }, Apply)
   self:activations()
   for _, node in ipairs(clone:node_list()) do self:node(node) end

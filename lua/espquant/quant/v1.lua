@@ -165,8 +165,8 @@ end
 
 -- Between S4 and S5, "chip" mode: groups of one scale --------------------------------------------------------------
 
---- The tensors that the chip treats as one scale in this node, since its output is the input's integers moved or chosen;
---- constants left out. Nil when each may have its own.
+--- The tensors that the chip treats as one scale in this node, since its output is the input's integers moved or
+--- chosen; constants left out. Nil when each may have its own.
 function M.one_scale(node)
   local r = rule(node)
   if not r.chip or r.aligns or not (r.activation or r.shares) then return nil end
@@ -242,6 +242,22 @@ function Policy:set_operand_constants(node)
   end
 end
 
+--- The names of the table's entries for the slopes of LeakyRelus: node -> "<node name>_alpha", as in the original. On
+--- the chip no two may share one, nor have a tensor's: then the output's name stands for the node's.
+function M.alpha_names(graph, mode)
+  local names, taken = {}, {}
+  local function free(name) return mode == "original" or not (taken[name] or graph:value(name)) end
+  for node in graph:nodes() do
+    if node.op_type == "LeakyRelu" then
+      local name = node.name .. "_alpha"
+      if not free(name) then name = node:output(1).name .. "_alpha" end
+      while not free(name) do name = name .. "_" end
+      names[node], taken[name] = name, true
+    end
+  end
+  return names
+end
+
 function Policy:set_slope(node)
   if node.op_type == "PRelu" then
     local slope = node:input(2)
@@ -249,7 +265,7 @@ function Policy:set_slope(node)
       self.table:set(slope.name, "alpha", { core.exponent_of_absmax(slope.constant:maxabs(), self.bits) })
     end
   elseif node:has_attr "alpha" or self.mode == "chip" then
-    self.table:set(node.name .. "_alpha", "alpha", { core.exponent_of_alpha(node:attr "alpha", self.bits) })
+    self.table:set(self.alpha_names[node], "alpha", { core.exponent_of_alpha(node:attr "alpha", self.bits) })
   end
 end
 
@@ -319,6 +335,7 @@ end
 function M.build(graph, options, measure)
   local self = setmetatable({
     graph = graph, bits = options.bits, mode = options.mode, per_channel = options.granularity == "per-channel",
+    alpha_names = M.alpha_names(graph, options.mode),
     input_exponent = options.input_exponent or M.INPUT_EXPONENT[options.bits],
     table = qtable.new {
       runtime = "v1", mode = options.mode, bits = options.bits, granularity = options.granularity,
