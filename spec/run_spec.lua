@@ -153,6 +153,18 @@ describe("the executor", function()
         "bad argument #2 to 'executor' (the graph has no tensor 'nothing')")
     end)
 
+    it("a Dropout that trains", function()
+      local function dropout(trains)
+        local flag = core.tensor_from({ trains }, "bool"):reshape {}
+        local ratio = core.tensor_from({ 0.5 }, "float32"):reshape {}
+        return build({ { "x", { 2, 4 } } }, { { "Dropout", { "x", ratio, flag }, "y" } }, { "y" })
+      end
+      assert(core.executor(dropout(false)))
+      local none, message, code = core.executor(dropout(true))
+      assert.same({ nil, "unsupported" }, { none, code })
+      assert.matches("training mode; export the model for inference", message, 1, true)
+    end)
+
     it("options of a wrong type or value", function()
       local ISA = "bad argument #2 to 'executor' (option 'isa': portable, avx2, avx512-vnni or auto expected)"
       assert.has_error(function() core.executor(g, { isa = "mmx" }) end, ISA)

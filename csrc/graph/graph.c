@@ -1,4 +1,4 @@
-/* Life, values and inputs/outputs of a graph. Nodes are in node.c, edits that move uses in edit.c. */
+/* Life, values and inputs/outputs of a graph. Nodes are in node.c, walks of the whole graph in order.c. */
 #include "graph/graph.h"
 
 #include <stdio.h>

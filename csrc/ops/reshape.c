@@ -16,11 +16,19 @@ static espq_status prepare_alias(const espq_env *env, espq_call *call, espq_prep
   return ESPQ_OK;
 }
 
+/* A Dropout that would drop. */
+static bool trains(const espq_call *call) {
+  const espq_tensor *flag = espq_port_has(call, 2) ? call->in[2].constant : NULL;
+  return flag && flag->dtype == ESPQ_BOOL && flag->count && *(const unsigned char *)flag->data;
+}
+
 /* Same shape, so the layout may stay too. */
 static espq_status prepare_same(const espq_env *env, espq_call *call, espq_prepared *out, espq_error *err) {
   (void)env;
   if (call->nout > 1 && call->out[1].present)
     return espq_call_fail(call, err, ESPQ_EUNSUPPORTED, "the mask output is not computed; remove it");
+  if (trains(call))
+    return espq_call_fail(call, err, ESPQ_EUNSUPPORTED, "it is in training mode; export the model for inference");
   call->out[0].layout = call->in[0].layout;
   out->alias = 0;
   return ESPQ_OK;
@@ -235,8 +243,7 @@ static espq_status infer_dropout(espq_call *call, espq_error *err) {
 }
 
 static const char *dropout_why_not(const espq_call *call, char *text, size_t size) {
-  const espq_tensor *training = espq_port_has(call, 2) ? call->in[2].constant : NULL;
-  if (training && training->dtype == ESPQ_BOOL && training->count && *(const unsigned char *)training->data)
+  if (trains(call))
     return espq_reason(text, size, "it is in training mode; export the model for inference (model.eval())");
   return NULL;
 }

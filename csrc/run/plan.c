@@ -90,48 +90,63 @@ static void settle(builder *b, espq_id value, int buffer, espq_layout layout) {
   p->home[value] = (espq_place){buffer, p->buffers[buffer].first, layout};
 }
 
-/* The kernel is prepared; inputs get their layouts, then the step and its outputs are made. */
-static espq_status add_kernel(builder *b, espq_call *call, const espq_kernel *kernel, espq_prepared *prepared,
-                              espq_error *err) {
+/* Buffers of the inputs in the layouts that the kernel wants; -1 for those that are absent or constant. */
+static espq_status input_buffers(builder *b, const espq_call *call, int *buffers, espq_error *err) {
+  for (int i = 0; i < call->nin; i++) {
+    buffers[i] = -1;
+    if (!call->in[i].present || call->in[i].constant) continue;
+    buffers[i] = in_layout(b, call->node->in[i], call->in[i].layout, err);
+    if (buffers[i] < 0) return ESPQ_EMEMORY;
+  }
+  return ESPQ_OK;
+}
+
+static espq_status output_buffers(builder *b, const espq_call *call, int *buffers, espq_error *err) {
+  for (int i = 0; i < call->nout; i++) {
+    buffers[i] = -1;
+    if (!call->out[i].present) continue;
+    size_t bytes = espq_plan_bytes(&b->plan->values[call->node->out[i]], call->out[i].layout);
+    buffers[i] = new_buffer(b->plan, bytes, -1, err);
+    if (buffers[i] < 0) return ESPQ_EMEMORY;
+  }
+  return ESPQ_OK;
+}
+
+/* Adds the step; the plan owns the prepared state from now on. */
+static espq_status add_step(builder *b, const espq_call *call, const int *buffers, const espq_kernel *kernel,
+                            espq_prepared *prepared, espq_error *err) {
   espq_plan *p = b->plan;
+  const espq_node *n = call->node;
+  espq_step *s = new_step(p, n->nin, n->nout, err);
+  if (!s) return ESPQ_EMEMORY;
+  for (int i = 0; i < n->nin + n->nout; i++) s->in[i].buffer = buffers[i];
+  for (int i = 0; i < n->nin; i++) {
+    if (call->in[i].constant) s->in[i].constant = call->in[i].constant->data;
+    if (buffers[i] >= 0) read_by(p, buffers[i], (int)p->nsteps - 1);
+  }
+  s->node = (espq_id)(n - call->graph->nodes);
+  s->kernel = kernel;
+  s->prepared = *prepared;
+  prepared->state = NULL;
+  if (prepared->scratch > p->scratch) p->scratch = prepared->scratch;
+  for (int i = 0; i < n->nout; i++)
+    if (call->out[i].present) settle(b, n->out[i], buffers[n->nin + i], call->out[i].layout);
+  return ESPQ_OK;
+}
+
+/* The kernel is prepared; inputs get their layouts, then the step and its outputs are made. */
+static espq_status add_kernel(builder *b, const espq_call *call, const espq_kernel *kernel, espq_prepared *prepared,
+                              espq_error *err) {
   const espq_node *n = call->node;
   int *buffers = espq_calloc((size_t)n->nin + (size_t)n->nout, sizeof *buffers);
   if (!buffers) return espq_fail_memory(err);
-  espq_status status = ESPQ_OK;
-  for (int i = 0; i < n->nin && !status; i++) {
-    buffers[i] = -1;
-    if (!call->in[i].present || call->in[i].constant) continue;
-    buffers[i] = in_layout(b, n->in[i], call->in[i].layout, err);
-    if (buffers[i] < 0) status = ESPQ_EMEMORY;
-  }
-  if (!status && prepared->alias >= 0 && buffers[prepared->alias] >= 0) {
-    settle(b, n->out[0], buffers[prepared->alias], call->out[0].layout);
-    espq_free(buffers);
-    return ESPQ_OK;
-  }
-  for (int i = 0; i < n->nout && !status; i++) {
-    buffers[n->nin + i] = -1;
-    if (!call->out[i].present) continue;
-    buffers[n->nin + i] = new_buffer(p, espq_plan_bytes(&p->values[n->out[i]], call->out[i].layout), -1, err);
-    if (buffers[n->nin + i] < 0) status = ESPQ_EMEMORY;
-  }
-  espq_step *s = status ? NULL : new_step(p, n->nin, n->nout, err);
-  if (s) {
-    for (int i = 0; i < n->nin + n->nout; i++) s->in[i].buffer = buffers[i];
-    for (int i = 0; i < n->nin; i++) {
-      if (call->in[i].constant) s->in[i].constant = call->in[i].constant->data;
-      if (buffers[i] >= 0) read_by(p, buffers[i], (int)p->nsteps - 1);
-    }
-    s->node = (espq_id)(n - call->graph->nodes);
-    s->kernel = kernel;
-    s->prepared = *prepared;
-    prepared->state = NULL; /* the plan's now */
-    if (prepared->scratch > p->scratch) p->scratch = prepared->scratch;
-    for (int i = 0; i < n->nout; i++)
-      if (call->out[i].present) settle(b, n->out[i], buffers[n->nin + i], call->out[i].layout);
-  }
+  espq_status status = input_buffers(b, call, buffers, err);
+  bool alias = !status && prepared->alias >= 0 && buffers[prepared->alias] >= 0;
+  if (alias) settle(b, n->out[0], buffers[prepared->alias], call->out[0].layout);
+  if (!status && !alias) status = output_buffers(b, call, buffers + n->nin, err);
+  if (!status && !alias) status = add_step(b, call, buffers, kernel, prepared, err);
   espq_free(buffers);
-  return status ? status : s ? ESPQ_OK : ESPQ_EMEMORY;
+  return status;
 }
 
 static void free_state(const espq_kernel *kernel, void *state) {
