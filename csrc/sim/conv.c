@@ -2,28 +2,9 @@
 
 #include "base/alloc.h"
 #include "base/layout.h"
-#include "sim/conv_kernel.h"
-#include "sim/conv_pack.h"
+#include "sim/conv_drive.h"
 
-#include <string.h>
-
-enum {
-  GROUP_TILES = 32,           /* tiles whose input pixels are found at once */
-  GROUP_POINTERS = 1 << 13,   /* and how many pointers that may take, where one tile does not need more */
-  INT8_WEIGHTS_MAX = 1 << 17, /* 2^14 * this leaves 32 bits */
-  ACC_BYTES = ESPQ_CONV_TILE_MAX * ESPQ_CONV_STRIP_MAX * 8
-};
-
-struct espq_sim_conv {
-  espq_sim_conv_params p;
-  espq_conv_pack pack;
-  espq_requant_plan requant;
-  int taps, group;           /* group: pixels whose pointers are found at once */
-  int64_t *tap_offset;       /* bytes from the pixel under tap 0 to the one under tap t */
-  void *zero_row;            /* a pixel of zeros */
-  size_t in_pixel, in_image; /* bytes */
-  size_t out_channels, out_pixel;
-};
+enum { INT8_WEIGHTS_MAX = 1 << 17 /* 2^14 * this leaves 32 bits */ };
 
 /* ---- checks ---- */
 
@@ -62,47 +43,43 @@ static espq_status check_limits(const espq_sim_conv_params *p, espq_error *err) 
 
 /* ---- preparing ---- */
 
-static espq_status make_tables(espq_sim_conv *conv, espq_error *err) {
+static void choose_kernel(espq_sim_conv *conv) {
   const espq_sim_conv_params *p = &conv->p;
-  conv->tap_offset = espq_calloc((size_t)conv->taps, sizeof *conv->tap_offset);
-  conv->zero_row = espq_alloc(conv->in_pixel);
-  if (!conv->tap_offset || !conv->zero_row) return espq_fail_memory(err);
-  memset(conv->zero_row, p->bits == 8 ? 128 : 0, conv->in_pixel);
-  for (int t = 0; t < conv->taps; t++) {
-    int64_t y = (int64_t)(t / p->kw) * p->dh, x = (int64_t)(t % p->kw) * p->dw;
-    /* Only used where the pixel is inside, so an overflow of a far one does not matter. */
-    conv->tap_offset[t] = (int64_t)(((uint64_t)y * (uint64_t)p->iw + (uint64_t)x) * conv->in_pixel);
-  }
-  return ESPQ_OK;
+  bool portable = true;
+#if defined(__x86_64__)
+  portable = p->isa == ESPQ_ISA_PORTABLE;
+  bool vnni = p->isa == ESPQ_ISA_AVX512_VNNI;
+  if (!portable) conv->dense = vnni ? espq_dense_kernel_vnni(p->bits) : espq_dense_kernel_avx2(p->bits);
+  if (!portable) conv->depthwise = vnni ? espq_depthwise_kernel_vnni(p->bits) : espq_depthwise_kernel_avx2(p->bits);
+#endif
+  if (portable) conv->dense = espq_dense_kernel_portable(p->bits);
+  if (portable) conv->depthwise = espq_depthwise_kernel_portable(p->bits);
+  if (espq_conv_is_depthwise(p, conv->depthwise)) conv->dense = NULL;
+  else conv->depthwise = NULL;
 }
 
-static void set_sizes(espq_sim_conv *conv) {
-  const espq_sim_conv_params *p = &conv->p;
-  size_t bytes = (size_t)p->bits / 8;
-  conv->in_pixel = (size_t)espq_layout_channels(ESPQ_NHWC16, p->ic) * bytes;
-  conv->in_image = conv->in_pixel * (size_t)p->ih * (size_t)p->iw;
-  conv->out_channels = (size_t)espq_layout_channels(ESPQ_NHWC16, p->oc);
-  conv->out_pixel = conv->out_channels * bytes;
-  conv->taps = p->kh * p->kw;
-}
-
-static void set_group(espq_sim_conv *conv) {
-  int tile = conv->pack.kernel->tile, tiles = GROUP_POINTERS / conv->taps / tile;
-  if (tiles > GROUP_TILES) tiles = GROUP_TILES;
-  conv->group = tile * (tiles > 0 ? tiles : 1);
-}
-
-static espq_status prepare(espq_sim_conv *conv, const void *weights, espq_error *err) {
+static espq_status prepare_requant(espq_sim_conv *conv, espq_error *err) {
   espq_sim_conv_params *p = &conv->p;
-  set_sizes(conv);
-  int64_t products = (int64_t)(p->ic / p->groups) * conv->taps;
+  int64_t products = (int64_t)(p->ic / p->groups) * p->kh * p->kw;
   int64_t bound = products << (p->bits == 8 ? 14 : 30);
   espq_status status = espq_requant_prepare(&conv->requant, &p->requant, p->bits, p->oc, bound, p->isa, err);
   p->requant = conv->requant.spec; /* the caller's arrays may be gone later */
-  if (!status) status = make_tables(conv, err);
-  if (!status) status = espq_conv_pack_make(&conv->pack, p, weights, err);
-  if (!status) set_group(conv);
   return status;
+}
+
+static espq_status prepare(espq_sim_conv *conv, const void *weights, espq_error *err) {
+  const espq_sim_conv_params *p = &conv->p;
+  choose_kernel(conv);
+  espq_status status = prepare_requant(conv, err);
+  if (!status && conv->dense) status = espq_conv_window_make(&conv->window, p, conv->dense->depth, err);
+  if (!status && conv->depthwise) status = espq_conv_zeros_make(&conv->zeros, p, err);
+  espq_conv_packing packing = {.params = p,
+                               .weights = weights,
+                               .requant = &conv->requant,
+                               .dense = conv->dense,
+                               .depthwise = conv->depthwise,
+                               .compact = conv->window.compact};
+  return status ? status : espq_conv_pack_make(&conv->pack, &packing, err);
 }
 
 espq_status espq_sim_conv_prepare(const espq_sim_conv_params *params, const void *weights, espq_sim_conv **out,
@@ -124,87 +101,24 @@ void espq_sim_conv_free(espq_sim_conv *conv) {
   if (!conv) return;
   espq_requant_free(&conv->requant);
   espq_conv_pack_free(&conv->pack);
-  espq_free(conv->tap_offset);
-  espq_free(conv->zero_row);
+  espq_conv_window_free(&conv->window);
+  espq_free(conv->zeros);
   espq_free(conv);
-}
-
-size_t espq_sim_conv_scratch(const espq_sim_conv *conv) {
-  return (size_t)conv->group * (size_t)conv->taps * sizeof(void *);
-}
-
-size_t espq_sim_conv_bytes(const espq_sim_conv *conv) {
-  return sizeof *conv + conv->pack.bytes + conv->out_channels * 5 * sizeof(int32_t) +
-         (size_t)conv->taps * sizeof *conv->tap_offset + conv->in_pixel;
 }
 
 /* ---- running ---- */
 
-/* The output pixel whose inputs come next. */
-typedef struct cursor {
-  const char *image;
-  int y, x;
-} cursor;
-
-static void advance(const espq_sim_conv *conv, cursor *at) {
-  if (++at->x < conv->p.ow) return;
-  at->x = 0;
-  if (++at->y < conv->p.oh) return;
-  at->y = 0;
-  at->image += conv->in_image;
+size_t espq_sim_conv_scratch(const espq_sim_conv *conv) {
+  return conv->dense ? conv->window.scratch : espq_conv_depthwise_scratch(&conv->p, conv->depthwise);
 }
 
-static void find_edge_rows(const espq_sim_conv *conv, const char *image, int64_t top, int64_t left, const void **rows) {
-  const espq_sim_conv_params *p = &conv->p;
-  for (int ky = 0; ky < p->kh; ky++) {
-    int64_t y = top + (int64_t)ky * p->dh;
-    for (int kx = 0; kx < p->kw; kx++) {
-      int64_t x = left + (int64_t)kx * p->dw;
-      bool inside = y >= 0 && y < p->ih && x >= 0 && x < p->iw;
-      *rows++ = inside ? image + (size_t)(y * p->iw + x) * conv->in_pixel : conv->zero_row;
-    }
-  }
-}
-
-static void find_rows(const espq_sim_conv *conv, const cursor *at, const void **rows) {
-  const espq_sim_conv_params *p = &conv->p;
-  int64_t top = (int64_t)at->y * p->sh - p->pt, left = (int64_t)at->x * p->sw - p->pl;
-  int64_t bottom = top + (int64_t)(p->kh - 1) * p->dh, right = left + (int64_t)(p->kw - 1) * p->dw;
-  if (top < 0 || left < 0 || bottom >= p->ih || right >= p->iw) {
-    find_edge_rows(conv, at->image, top, left, rows);
-    return;
-  }
-  const char *first = at->image + (size_t)(top * p->iw + left) * conv->in_pixel;
-  for (int t = 0; t < conv->taps; t++) rows[t] = first + conv->tap_offset[t];
-}
-
-/* One strip of `pixels` pixels, in tiles of about equal size. */
-static void run_strip(const espq_sim_conv *conv, const espq_conv_strip *strip, const void *const *rows, int pixels,
-                      char *out) {
-  _Alignas(64) char acc[ACC_BYTES];
-  const espq_conv_kernel *kernel = conv->pack.kernel;
-  int tiles = (pixels + kernel->tile - 1) / kernel->tile;
-  out += (size_t)strip->first * (conv->out_pixel / conv->out_channels);
-  for (; tiles > 0; tiles--) {
-    int n = (pixels + tiles - 1) / tiles;
-    kernel->sum(strip, conv->taps, rows, n, acc);
-    conv->requant.rows(&conv->requant, acc, n, strip->first, strip->channels, out, conv->out_channels);
-    rows += (size_t)n * conv->taps;
-    out += (size_t)n * conv->out_pixel;
-    pixels -= n;
-  }
+size_t espq_sim_conv_bytes(const espq_sim_conv *conv) {
+  size_t inputs = (size_t)espq_layout_channels(ESPQ_NHWC16, conv->p.ic);
+  return sizeof *conv + conv->pack.bytes + conv->window.bytes +
+         espq_requant_bytes((size_t)espq_layout_channels(ESPQ_NHWC16, conv->p.oc)) +
+         (conv->zeros ? inputs * (size_t)(conv->p.bits / 8) : 0);
 }
 
 void espq_sim_conv_run(const espq_sim_conv *conv, int64_t n, const void *in, void *out, void *scratch) {
-  const void **rows = scratch;
-  cursor at = {in, 0, 0};
-  char *y = out;
-  int64_t left = n * conv->p.oh * conv->p.ow;
-  while (left > 0) {
-    int pixels = left < conv->group ? (int)left : conv->group;
-    for (int i = 0; i < pixels; i++, advance(conv, &at)) find_rows(conv, &at, rows + (size_t)i * conv->taps);
-    for (int s = 0; s < conv->pack.count; s++) run_strip(conv, &conv->pack.strips[s], rows, pixels, y);
-    y += (size_t)pixels * conv->out_pixel;
-    left -= pixels;
-  }
+  (conv->dense ? espq_conv_run_dense : espq_conv_run_depthwise)(conv, n, in, out, scratch);
 }

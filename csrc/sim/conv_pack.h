@@ -1,7 +1,7 @@
-/* conv_pack.h - weights in the order a kernel reads them; internal to csrc/sim.
+/* conv_pack.h - weights and requantization in the order a kernel reads them; internal to csrc/sim.
  *
- * Chooses the kernel for a convolution, cuts its outputs into strips and packs the weights of each.
- * Everything is owned by the pack and freed with it (a zeroed one is allowed).
+ * Cuts the outputs of a convolution into strips and packs the weights of each. Everything is owned by
+ * the pack and freed with it (a zeroed one is allowed).
  */
 #ifndef ESPQ_SIM_CONV_PACK_H
 #define ESPQ_SIM_CONV_PACK_H
@@ -10,17 +10,25 @@
 #include "sim/conv_kernel.h"
 
 typedef struct espq_conv_pack {
-  const espq_conv_kernel *kernel;
   espq_conv_strip *strips;
   int count;
-  int32_t *start; /* [stored output channels] */
+  bool shifts;     /* the kernel requantizes */
+  int32_t *tables; /* what strips point to, [stored output channels] each */
   char *weights;
   size_t bytes; /* of all three */
 } espq_conv_pack;
 
-/* params must have been checked. */
-espq_status espq_conv_pack_make(espq_conv_pack *pack, const espq_sim_conv_params *params, const void *weights,
-                                espq_error *err);
+/* Exactly one of the kernels; `compact` as in conv_window.h. params must have been checked. */
+typedef struct espq_conv_packing {
+  const espq_sim_conv_params *params;
+  const void *weights;
+  const espq_requant_plan *requant;
+  const espq_dense_kernel *dense;
+  const espq_depthwise_kernel *depthwise;
+  bool compact;
+} espq_conv_packing;
+
+espq_status espq_conv_pack_make(espq_conv_pack *pack, const espq_conv_packing *packing, espq_error *err);
 void espq_conv_pack_free(espq_conv_pack *pack);
 
 #endif

@@ -168,15 +168,18 @@ static void set_first_stage(espq_requant_plan *plan, bool wide) {
   plan->acc_hi = espq_fixed_clamp(espq_fixed_max(acc_bits), -limit, limit);
 }
 
-static espq_status set_channels(espq_requant_plan *plan, const espq_sim_requant *spec, int channels, espq_error *err) {
-  size_t stored = (size_t)espq_layout_channels(ESPQ_NHWC16, channels);
-  int32_t *block = espq_calloc(stored, 5 * sizeof(int32_t));
-  if (!block) return espq_fail_memory(err);
-  plan->bias = block;
-  plan->right2 = block + stored;
-  plan->left2 = block + 2 * stored;
-  plan->keep2 = block + 3 * stored;
-  plan->shift2 = block + 4 * stored;
+static espq_status allocate(espq_requant_plan *plan, size_t stored, espq_error *err) {
+  plan->block = espq_calloc(espq_requant_bytes(stored), 1);
+  if (!plan->block) return espq_fail_memory(err);
+  int32_t **const arrays[] = {&plan->bias,   &plan->right2,      &plan->left2,    &plan->keep2,
+                              &plan->shift2, &plan->shift.right, &plan->shift.lo, &plan->shift.hi};
+  plan->shift.add = plan->block;
+  int32_t *next = (int32_t *)(plan->shift.add + stored);
+  for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++, next += stored) *arrays[i] = next;
+  return ESPQ_OK;
+}
+
+static void set_channels(espq_requant_plan *plan, const espq_sim_requant *spec, int channels) {
   for (int c = 0; c < channels; c++) {
     int32_t shift = spec->shift2 ? spec->shift2[c] : 0;
     plan->bias[c] = spec->bias ? spec->bias[c] : 0;
@@ -185,7 +188,26 @@ static espq_status set_channels(espq_requant_plan *plan, const espq_sim_requant 
     plan->left2[c] = (int32_t)-espq_fixed_clamp(shift, -16, 0);
     plan->keep2[c] = shift == ESPQ_SIM_SHIFT_ZERO ? 0 : -1;
   }
-  return ESPQ_OK;
+}
+
+/* Channel c as one shift of sums within acc_bound; false if it is none, or leaves the accumulator. */
+static bool set_shift(espq_requant_plan *plan, int c, int64_t acc_bound, int acc_bits) {
+  int64_t shift1 = plan->spec.shift1, shift2 = plan->shift2[c], most = espq_fixed_max(acc_bits - 1);
+  espq_requant_shift *s = &plan->shift;
+  if (shift1 < 0 || shift2 < 0) return false;
+  s->add[c] = espq_fixed_left(plan->bias[c], shift1);
+  if (acc_bound > most || s->add[c] > most - acc_bound || s->add[c] < acc_bound - most) return false;
+  int64_t right = shift2 == ESPQ_SIM_SHIFT_ZERO ? shift1 : shift1 + shift2;
+  s->right[c] = (int32_t)espq_fixed_clamp(right, 0, acc_bits - 1);
+  s->lo[c] = (int32_t)requantize_one(plan, -acc_bound, c);
+  s->hi[c] = (int32_t)requantize_one(plan, acc_bound, c);
+  return true;
+}
+
+static bool set_shifts(espq_requant_plan *plan, int channels, int64_t acc_bound, int acc_bits) {
+  for (int c = 0; c < channels; c++)
+    if (!set_shift(plan, c, acc_bound, acc_bits)) return false;
+  return true;
 }
 
 static void choose_rows(espq_requant_plan *plan, int bits, int channels, bool lanes, espq_isa isa) {
@@ -209,19 +231,21 @@ static espq_status check_spec(const espq_sim_requant *spec, int bits, espq_error
 espq_status espq_requant_prepare(espq_requant_plan *plan, const espq_sim_requant *spec, int bits, int channels,
                                  int64_t acc_bound, espq_isa isa, espq_error *err) {
   espq_status status = check_spec(spec, bits, err);
-  if (!status) status = set_channels(plan, spec, channels, err);
+  if (!status) status = allocate(plan, (size_t)espq_layout_channels(ESPQ_NHWC16, channels), err);
   if (status) return status;
+  set_channels(plan, spec, channels);
   plan->spec = *spec;
   plan->spec.bias = plan->bias;
   plan->spec.shift2 = plan->shift2;
   plan->mid_lo = (int32_t)espq_fixed_min(spec->mid_bits ? spec->mid_bits : 32);
   plan->mid_hi = (int32_t)espq_fixed_max(spec->mid_bits ? spec->mid_bits : 32);
   set_first_stage(plan, bits == 16);
+  plan->shift.possible = set_shifts(plan, channels, acc_bound, bits == 8 ? 32 : 64);
   choose_rows(plan, bits, channels, fits_lanes(spec, channels, acc_bound), isa);
   return ESPQ_OK;
 }
 
 void espq_requant_free(espq_requant_plan *plan) {
-  espq_free(plan->bias);
+  espq_free(plan->block);
   *plan = (espq_requant_plan){0};
 }

@@ -53,13 +53,24 @@ typedef struct espq_requant_plan espq_requant_plan;
 typedef void (*espq_requant_rows)(const espq_requant_plan *plan, const void *acc, int rows, int first, int channels,
                                   void *out, size_t out_stride);
 
+/* Where all shifts go to the right, the chain is one shift: y = clamp((sum + add) >> right, lo, hi).
+   Floors in sequence are one floor, and a clamp on the way limits the result to what the largest
+   and the smallest sum give. Per stored channel; padding: all 0. */
+typedef struct espq_requant_shift {
+  bool possible; /* for all channels, in the width of the accumulator */
+  int64_t *add;
+  int32_t *right, *lo, *hi;
+} espq_requant_shift;
+
 struct espq_requant_plan {
   espq_sim_requant spec;  /* bias and shift2 point to own, padded copies below */
+  espq_requant_shift shift;
   espq_requant_rows rows; /* the function to call */
   int64_t acc_lo, acc_hi; /* clamp before shift1 that also keeps the shifted value within 2^30 */
   int right1, left1;
   int32_t mid_lo, mid_hi;
-  int32_t *bias, *right2, *left2, *keep2, *shift2; /* per stored channel; one block owned by bias */
+  int32_t *bias, *right2, *left2, *keep2, *shift2; /* per stored channel */
+  void *block;                                     /* all arrays */
 };
 
 /* Makes the plan for outputs of `bits` bits whose accumulator (int32 for 8 bits, int64 for 16) never
@@ -67,5 +78,8 @@ struct espq_requant_plan {
 espq_status espq_requant_prepare(espq_requant_plan *plan, const espq_sim_requant *spec, int bits, int channels,
                                  int64_t acc_bound, espq_isa isa, espq_error *err);
 void espq_requant_free(espq_requant_plan *plan);
+
+/* Bytes of the arrays of a plan for that many stored channels. */
+static inline size_t espq_requant_bytes(size_t stored) { return stored * (sizeof(int64_t) + 8 * sizeof(int32_t)); }
 
 #endif

@@ -239,10 +239,48 @@ static void test_gemm(int bits) {
     p->ih = p->iw = p->oh = p->ow = p->kh = p->kw = p->sh = p->sw = p->dh = p->dw = 1;
     run_case(&d, mode_of(n / 2));
   }
-  data d = {.n = 1, .p = {.bits = bits, .groups = 1, .ic = 3, .oc = 17, .ih = 30, .iw = 31}};
-  espq_sim_conv_params *p = &d.p;
-  p->oh = 30, p->ow = 31, p->kh = p->kw = 3, p->sh = p->sw = p->dh = p->dw = p->pt = p->pl = 1;
-  run_case(&d, MODE_RANDOM); /* several groups of tiles */
+}
+
+/* Few channels under wide windows: rows of the window as one run of inputs. */
+static void test_compact(int bits, int count) {
+  for (int i = 0; i < count; i++) {
+    data d = {.p = {.bits = bits, .groups = 1}};
+    random_geometry(&d);
+    d.p.kh = random_between(1, 6), d.p.kw = random_between(2, 9), d.p.dw = 1;
+    d.p.ic = random_between(1, 7), d.p.oc = random_between(1, 50);
+    run_case(&d, mode_of(i));
+  }
+}
+
+/* Several groups of rows, rows longer than a group, lines longer than one depthwise call. */
+static void test_large(int bits) {
+  static const struct {
+    int channels, oc, groups, h, w, stride;
+  } cases[] = {{3, 17, 1, 30, 31, 1}, {20, 5, 1, 3, 300, 1}, {80, 3, 1, 40, 40, 2}, {20, 20, 20, 4, 150, 1},
+               {17, 17, 17, 9, 140, 2}};
+  for (int i = 0; i < 5; i++) {
+    int s = cases[i].stride;
+    data d = {.n = 2, .p = {.bits = bits, .groups = cases[i].groups, .ic = cases[i].channels, .oc = cases[i].oc}};
+    espq_sim_conv_params *p = &d.p;
+    p->ih = cases[i].h, p->iw = cases[i].w, p->sh = p->sw = s;
+    p->oh = (p->ih + s - 1) / s, p->ow = (p->iw + s - 1) / s;
+    p->kh = p->kw = 3, p->dh = p->dw = p->pt = p->pl = 1;
+    run_case(&d, MODE_RANDOM);
+  }
+}
+
+/* Windows whose inputs are so far apart that nobody copies what lies between. */
+static void test_far(int bits) {
+  for (int i = 0; i < 8; i++) {
+    int far = 70000, channels = i % 4 < 2 ? 5 : 20;
+    bool depthwise = i % 2, strides = i / 4;
+    data d = {.n = 2, .p = {.bits = bits, .groups = depthwise ? channels : 1, .ic = channels, .oc = channels}};
+    espq_sim_conv_params *p = &d.p;
+    p->ih = p->iw = 4, p->oh = p->ow = 3, p->kh = p->kw = 2;
+    p->sh = p->sw = strides ? far : 1, p->dh = p->dw = strides ? 1 : far;
+    p->pt = strides ? far - 1 : far - 2, p->pl = strides ? 0 : 1;
+    run_case(&d, MODE_RANDOM);
+  }
 }
 
 static void test_refusals(void) {
@@ -287,7 +325,10 @@ int main(void) {
     test_random(bits, 150);
     test_groups(bits, 100);
     test_depthwise(bits, 100);
+    test_compact(bits, 100);
     test_gemm(bits);
+    test_large(bits);
+    test_far(bits);
   }
   test_refusals();
   return check_report();

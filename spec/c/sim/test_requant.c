@@ -84,6 +84,19 @@ static int get(int bits, const void *out, int i) {
   return bits == 8 ? ((const uint8_t *)out)[i] - 128 : ((const int16_t *)out)[i];
 }
 
+/* Where the chain is said to be one shift, it is. */
+static bool shift_agrees(const espq_requant_plan *plan, const espq_sim_requant *spec, const int64_t *sums) {
+  const espq_requant_shift *s = &plan->shift;
+  for (int i = 0; s->possible && i < ROWS * STORED; i++) {
+    int c = i % STORED;
+    int64_t y = espq_fixed_clamp((sums[i] + s->add[c]) >> s->right[c], s->lo[c], s->hi[c]);
+    if (y != (c < CHANNELS ? naive(spec, sums[i], c) : 0)) return false;
+  }
+  return true;
+}
+
+static int shifts_seen;
+
 static void test_plan(int bits, int64_t bound) {
   int32_t bias[CHANNELS], shift2[CHANNELS];
   espq_sim_requant spec = random_spec(bits, bias, shift2);
@@ -98,7 +111,8 @@ static void test_plan(int bits, int64_t bound) {
     int16_t out[ROWS * STORED];
     CHECK(espq_requant_prepare(&plan, &spec, bits, CHANNELS, bound, (espq_isa)isa, NULL) == ESPQ_OK);
     plan.rows(&plan, bits == 8 ? (void *)acc32 : (void *)acc64, ROWS, 0, STORED, out, STORED);
-    bool same = true;
+    bool same = shift_agrees(&plan, &spec, acc64);
+    shifts_seen += plan.shift.possible;
     for (int i = 0; i < ROWS * STORED; i++) {
       int c = i % STORED;
       same &= get(bits, out, i) == (c < CHANNELS ? naive(&spec, acc64[i], c) : 0);
@@ -139,6 +153,7 @@ int main(void) {
     test_plan(8, i % 2 ? INT32_MAX : ((int64_t)1 << random_between(1, 30)));
     test_plan(16, (int64_t)1 << random_between(1, 61));
   }
+  CHECK(shifts_seen > 1000);
   test_common_factor();
   test_shift2();
   return check_report();
