@@ -51,8 +51,8 @@ describe("options", function()
       { bits = "int8", input_exponent = 65 } },
     { "log: a function expected, got out", { bits = "int8", log = "out" } },
     { "outputs: a list of names expected, got y", { bits = "int8", outputs = "y" } },
-    { "unknown option 'bit'; there are: bits, granularity, method, mode, threads, input_exponent, log, outputs, target, isa",
-      { bit = "int8" } },
+    { "unknown option 'bit'; there are: bits, granularity, method, mode, threads, input_exponent, log, outputs, target, "
+      .. "isa", { bit = "int8" } },
     { "4 arguments, expected at most 3: bits, granularity, method; others are given by name, in a table", "int8",
       "per-tensor", "minmax", "chip" },
   }
