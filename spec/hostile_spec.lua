@@ -164,7 +164,7 @@ describe("a model", function()
 
   it("with too few inputs, or attributes of another kind", function()
     local g = conv(function(_, c) c:set_inputs { c:input(1) } end)
-    refusal.check("format", { "Conv 'first'", "1 inputs, expected at least 2" }, g.infer_shapes, g)
+    refusal.check("format", { "Conv 'first'", "1 inputs, expected 2 to 3" }, g.infer_shapes, g)
     refusal.check("format", { "Conv 'first'", "expected" }, calibrate, g)
     g = conv(function(_, c) c:set_attr("group", "two") end)
     refusal.check("format", { "Conv 'first'", "attribute 'group' is a string, expected an integer" }, g.check, g)

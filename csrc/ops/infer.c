@@ -52,8 +52,8 @@ static bool inputs_known(const espq_call *call) {
 static espq_status check_arity(const espq_call *call, espq_error *err) {
   const espq_op *op = call->node->op;
   if (call->nin < op->min_in || (op->max_in >= 0 && call->nin > op->max_in))
-    return espq_call_fail(call, err, ESPQ_EFORMAT, "%d inputs, expected at least %d and at most %d", call->nin, op->min_in,
-                          op->max_in < 0 ? INT32_MAX : op->max_in);
+    return espq_call_fail(call, err, ESPQ_EFORMAT, "%d inputs, expected %d%s%.0d", call->nin, op->min_in,
+                          op->max_in < 0 ? " or more" : " to ", op->max_in < 0 ? 0 : op->max_in);
   if (call->nout < op->min_out || call->nout > op->max_out)
     return espq_call_fail(call, err, ESPQ_EFORMAT, "%d outputs, expected %d to %d", call->nout, op->min_out, op->max_out);
   for (int i = 0; i < op->min_in; i++)
