@@ -6,6 +6,8 @@
 #if defined(__x86_64__)
 #include "sim/conv_vnni.h"
 
+enum { HELD_MAX = 10 /* units of weights in registers; 16 bits: 6 */ };
+
 /* ---- gathering columns ---- */
 
 TILE __m512i load_lanes(const int bits, const char *p) {
@@ -62,20 +64,25 @@ TILE void gather16(const espq_conv_strip *s, const espq_conv_line *l, size_t nex
 
 static void put8(void *unit, int lane, int slot, int weight) { ((int8_t *)unit)[lane * 4 + slot] = (int8_t)weight; }
 
-/* kw and groups of rows are constants in the common case, so that the weights stay in registers. */
-TILE void multiply8(const int kw, const int groups, const bool shifts, const espq_conv_strip *s,
+/* `held`: kw and groups of rows are constants, and the weights stay in registers. */
+TILE void multiply8(const bool held, const int kw, const int groups, const bool shifts, const espq_conv_strip *s,
                     const espq_conv_line *l) {
-  const char *column = l->columns;
+  __m512i w[HELD_MAX];
+  const char *column = l->columns, *units = s->weights;
   const __m512i start = _mm512_loadu_si512(s->start);
   const espq_shift16 shift = shifts ? load_shift(s, 0) : (espq_shift16){start, start, start};
   size_t stride = (size_t)l->stride * 64 * groups, dilation = (size_t)l->dilation * 64 * groups;
   char *out = l->out;
+  const int count = held ? kw * groups : 0;
+  ESPQ_UNROLL for (int i = 0; i < count; i++) w[i] = _mm512_load_si512(units + 64 * i);
   for (int p = 0; p < l->pixels; p++, column += stride, out += l->out_pixel) {
     __m512i acc = start;
-    const char *w = s->weights, *x = column;
+    const char *x = column;
     ESPQ_UNROLL for (int kx = 0; kx < kw; kx++, x += dilation) {
-      ESPQ_UNROLL for (int g = 0; g < groups; g++, w += 64)
-          acc = _mm512_dpbusd_epi32(acc, _mm512_load_si512(x + 64 * g), _mm512_load_si512(w));
+      ESPQ_UNROLL for (int g = 0; g < groups; g++) {
+        int i = kx * groups + g;
+        acc = _mm512_dpbusd_epi32(acc, _mm512_load_si512(x + 64 * g), held ? w[i] : _mm512_load_si512(units + 64 * i));
+      }
     }
     if (shifts) store_shifted8(&shift, acc, out);
     else _mm512_store_si512((int32_t *)l->acc + 16 * p, acc);
@@ -85,10 +92,10 @@ TILE void multiply8(const int kw, const int groups, const bool shifts, const esp
 TARGET static void run8(const espq_conv_strip *s, const espq_conv_line *l) {
   int groups = (l->kh + 3) / 4;
   gather8(s, l, 64 * (size_t)groups);
-  if (!s->right) multiply8(l->kw, groups, false, s, l);
-  else if (l->kw == 3 && groups == 1) multiply8(3, 1, true, s, l);
-  else if (l->kw == 5 && groups == 2) multiply8(5, 2, true, s, l);
-  else multiply8(l->kw, groups, true, s, l);
+  if (!s->right) multiply8(false, l->kw, groups, false, s, l);
+  else if (l->kw == 3 && groups == 1) multiply8(true, 3, 1, true, s, l);
+  else if (l->kw == 5 && groups == 2) multiply8(true, 5, 2, true, s, l);
+  else multiply8(false, l->kw, groups, true, s, l);
 }
 
 /* ---- int16: unit of weights [high, low][16 channels][2 rows]; up to 256 products are exact ---- */
@@ -99,21 +106,25 @@ static void put16(void *unit, int lane, int slot, int weight) {
   w[32] = (int16_t)espq_conv_low(weight);
 }
 
-TILE void multiply16(const int kw, const int groups, const bool shifts, const espq_conv_strip *s,
+TILE void multiply16(const bool held, const int kw, const int groups, const bool shifts, const espq_conv_strip *s,
                      const espq_conv_line *l) {
-  const char *column = l->columns;
+  __m512i w[2 * HELD_MAX];
+  const char *column = l->columns, *units = s->weights;
   const __m512i start = _mm512_loadu_si512(s->start), start_low = _mm512_loadu_si512(s->start_low);
   const espq_shift16 shift = shifts ? load_shift(s, 0) : (espq_shift16){start, start, start};
   size_t stride = (size_t)l->stride * 64 * groups, dilation = (size_t)l->dilation * 64 * groups;
   char *out = l->out;
+  const int count = held ? 2 * kw * groups : 0;
+  ESPQ_UNROLL for (int i = 0; i < count; i++) w[i] = _mm512_load_si512(units + 64 * i);
   for (int p = 0; p < l->pixels; p++, column += stride, out += l->out_pixel) {
     __m512i high = start, low = start_low;
-    const char *w = s->weights, *x = column;
+    const char *x = column;
     ESPQ_UNROLL for (int kx = 0; kx < kw; kx++, x += dilation) {
-      ESPQ_UNROLL for (int g = 0; g < groups; g++, w += 128) {
+      ESPQ_UNROLL for (int g = 0; g < groups; g++) {
+        int i = 2 * (kx * groups + g);
         __m512i value = _mm512_load_si512(x + 64 * g);
-        high = _mm512_dpwssd_epi32(high, value, _mm512_load_si512(w));
-        low = _mm512_dpwssd_epi32(low, value, _mm512_load_si512(w + 64));
+        high = _mm512_dpwssd_epi32(high, value, held ? w[i] : _mm512_load_si512(units + 64 * i));
+        low = _mm512_dpwssd_epi32(low, value, held ? w[i + 1] : _mm512_load_si512(units + 64 * i + 64));
       }
     }
     if (shifts) store_shifted16(&shift, high, low, out);
@@ -124,9 +135,9 @@ TILE void multiply16(const int kw, const int groups, const bool shifts, const es
 TARGET static void run16(const espq_conv_strip *s, const espq_conv_line *l) {
   int groups = (l->kh + 1) / 2;
   gather16(s, l, 64 * (size_t)groups);
-  if (!s->right) multiply16(l->kw, groups, false, s, l);
-  else if (l->kw == 3 && groups == 2) multiply16(3, 2, true, s, l);
-  else multiply16(l->kw, groups, true, s, l);
+  if (!s->right) multiply16(false, l->kw, groups, false, s, l);
+  else if (l->kw == 3 && groups == 2) multiply16(true, 3, 2, true, s, l);
+  else multiply16(false, l->kw, groups, true, s, l);
 }
 
 const espq_depthwise_kernel *espq_depthwise_kernel_vnni(int bits) {
