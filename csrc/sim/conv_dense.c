@@ -11,7 +11,7 @@ static void run_strip(const espq_sim_conv *conv, const espq_conv_strip *strip, e
   for (; tiles > 0; tiles--) {
     int n = (pixels + tiles - 1) / tiles;
     conv->dense->sum(strip, &tile, n);
-    if (!conv->pack.shifts)
+    if (!strip->right)
       conv->requant.rows(&conv->requant, tile.acc, n, strip->first, strip->channels, tile.out, channels);
     tile.pixel += n;
     tile.out += (size_t)n * tile.out_pixel;

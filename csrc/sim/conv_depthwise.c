@@ -12,7 +12,9 @@ enum {
 
 /* ---- preparing ---- */
 
-static int line_pixels(const espq_sim_conv_params *p) { return p->ow < ESPQ_CONV_LINE_MAX ? p->ow : ESPQ_CONV_LINE_MAX; }
+static int line_pixels(const espq_sim_conv_params *p) {
+  return p->ow < ESPQ_CONV_LINE_MAX ? p->ow : ESPQ_CONV_LINE_MAX;
+}
 
 static int64_t columns_of(const espq_sim_conv_params *p, int pixels) {
   return (int64_t)(pixels - 1) * p->sw + (int64_t)(p->kw - 1) * p->dw + 1;
@@ -91,7 +93,7 @@ static void run_line(const row *r, int64_t first, int n, char *out) {
     const espq_conv_strip *strip = &conv->pack.strips[s];
     line.out = out + strip->in_offset;
     conv->depthwise->run(strip, &line);
-    if (!conv->pack.shifts)
+    if (!strip->right)
       conv->requant.rows(&conv->requant, acc, n, strip->first, 16, line.out, espq_conv_out_channels(conv));
   }
 }

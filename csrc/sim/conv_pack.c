@@ -76,7 +76,9 @@ static void cut_strips(espq_conv_pack *pack, const espq_conv_packing *k) {
 
 static int taps_of(const espq_conv_packing *k) { return k->compact ? k->params->kh : k->params->kh * k->params->kw; }
 
-static size_t unit_bytes(const espq_conv_packing *k) { return k->dense ? k->dense->unit_bytes : k->depthwise->unit_bytes; }
+static size_t unit_bytes(const espq_conv_packing *k) {
+  return k->dense ? k->dense->unit_bytes : k->depthwise->unit_bytes;
+}
 
 static int64_t strip_units(const espq_conv_packing *k, const espq_conv_strip *strip) {
   if (k->depthwise) return (int64_t)k->params->kw * espq_depthwise_groups(k->depthwise, k->params->kh);
@@ -153,9 +155,10 @@ static bool sums_are_short(const espq_conv_packing *k, int o) {
          (sum.high << 15) + (add < 0 ? -add : add) + carry <= INT32_MAX;
 }
 
-static bool can_shift(const espq_conv_packing *k) {
-  bool kernel = k->dense ? k->dense->shifts : k->depthwise->shifts, can = kernel && k->requant->shift.possible;
-  for (int o = 0; can && o < k->params->oc && k->params->bits == 16; o++) can = sums_are_short(k, o);
+static bool can_shift(const espq_conv_packing *k, const espq_conv_strip *strip) {
+  bool can = k->dense ? k->dense->shifts : k->depthwise->shifts;
+  for (int o = strip->first; can && o < strip->first + strip->channels && o < k->params->oc; o++)
+    can = k->requant->shift.right[o] >= 0 && (k->params->bits == 8 || sums_are_short(k, o));
   return can;
 }
 
@@ -168,25 +171,29 @@ static int32_t start8(const espq_conv_packing *k, bool shifts, int o) {
   return (int32_t)(uint32_t)(start + (shifts ? k->requant->shift.add[o] : 0));
 }
 
-static void set_tables(espq_conv_pack *pack, const espq_conv_packing *k) {
+static void set_channel(const espq_conv_packing *k, bool shifts, int o, int32_t *start, int32_t *low, int32_t *right) {
   const espq_requant_shift *s = &k->requant->shift;
+  if (k->params->bits == 8) {
+    *start = start8(k, shifts, o);
+    *right = s->right[o];
+  } else if (shifts) {
+    *start = (int32_t)(s->add[o] >> 8);
+    *low = (int32_t)(s->add[o] & 255);
+    *right = s->right[o] - SHIFTED_AWAY;
+  }
+}
+
+static void set_strip(espq_conv_pack *pack, const espq_conv_packing *k, espq_conv_strip *strip) {
   size_t channels = (size_t)stored(k->params->oc);
   int32_t *start = pack->tables, *low = start + channels, *right = low + channels;
-  bool narrow = k->params->bits == 8;
-  pack->shifts = can_shift(k);
-  for (int o = 0; o < k->params->oc; o++) {
-    right[o] = s->right[o] - (narrow ? 0 : SHIFTED_AWAY);
-    if (narrow) start[o] = start8(k, pack->shifts, o);
-    else if (pack->shifts) start[o] = (int32_t)(s->add[o] >> 8), low[o] = (int32_t)(s->add[o] & 255);
-  }
-  for (int i = 0; i < pack->count; i++) {
-    espq_conv_strip *strip = &pack->strips[i];
-    strip->start = start + strip->first;
-    strip->start_low = low + strip->first;
-    strip->right = pack->shifts ? right + strip->first : NULL;
-    strip->lo = s->lo + strip->first;
-    strip->hi = s->hi + strip->first;
-  }
+  bool shifts = can_shift(k, strip);
+  for (int o = strip->first; o < strip->first + strip->channels && o < k->params->oc; o++)
+    set_channel(k, shifts, o, &start[o], &low[o], &right[o]);
+  strip->start = start + strip->first;
+  strip->start_low = low + strip->first;
+  strip->right = shifts ? right + strip->first : NULL;
+  strip->lo = k->requant->shift.lo + strip->first;
+  strip->hi = k->requant->shift.hi + strip->first;
 }
 
 /* ---- interface ---- */
@@ -219,9 +226,9 @@ espq_status espq_conv_pack_make(espq_conv_pack *pack, const espq_conv_packing *k
     espq_conv_strip *strip = &pack->strips[i];
     pack_strip(k, strip, units);
     strip->weights = units;
+    set_strip(pack, k, strip);
     units += (size_t)strip_units(k, strip) * unit_bytes(k);
   }
-  set_tables(pack, k);
   return ESPQ_OK;
 }
 

@@ -12,7 +12,6 @@
 typedef struct espq_conv_pack {
   espq_conv_strip *strips;
   int count;
-  bool shifts;     /* the kernel requantizes */
   int32_t *tables; /* what strips point to, [stored output channels] each */
   char *weights;
   size_t bytes; /* of all three */

@@ -162,7 +162,8 @@ typedef void (*tile_function)(const espq_conv_strip *, const espq_conv_tile *);
 #define DOT8_ROW(B) \
   DOT(dot8, 1, B) DOT(dot8, 2, B) DOT(dot8, 3, B) DOT(dot8, 4, B) DOT(dot8, 5, B) DOT(dot8, 6, B) DOT(dot8, 7, B) \
   DOT(dot8, 8, B)
-#define DOT16_ROW(name, B) DOT(name, 1, B) DOT(name, 2, B) DOT(name, 3, B) DOT(name, 4, B) DOT(name, 5, B) DOT(name, 6, B)
+#define DOT16_ROW(name, B) \
+  DOT(name, 1, B) DOT(name, 2, B) DOT(name, 3, B) DOT(name, 4, B) DOT(name, 5, B) DOT(name, 6, B)
 DOT8_ROW(1)
 DOT8_ROW(2)
 DOT8_ROW(3)

@@ -31,7 +31,8 @@ static bool flat(const espq_sim_conv_params *p) {
 }
 
 static bool compact_saves(const espq_sim_conv_params *p, int depth) {
-  int64_t separate = (int64_t)p->kw * ((p->ic + depth - 1) / depth), together = ((int64_t)p->kw * p->ic + depth - 1) / depth;
+  int64_t separate = (int64_t)p->kw * ((p->ic + depth - 1) / depth);
+  int64_t together = ((int64_t)p->kw * p->ic + depth - 1) / depth;
   return p->groups == 1 && p->ic < 16 && p->dw == 1 && together < separate;
 }
 

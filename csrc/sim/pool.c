@@ -71,6 +71,7 @@ static window find_window(const espq_sim_pool *p, const char *image, size_t pixe
   /* Only used if there is a next one, so these fit. */
   w.down = y.inside > 1 ? (size_t)p->dh * (size_t)p->iw * pixel : 0;
   w.across = x.inside > 1 ? (size_t)p->dw * pixel : 0;
+  if (w.down && w.down == w.across * (size_t)w.columns) w.columns *= w.rows, w.rows = 1; /* one long row */
   return w;
 }
 

@@ -32,7 +32,8 @@ ESPQ_BODY void interleave16(const __m128i in[8], __m128i out[8]) {
 ESPQ_BODY void square8(const uint8_t *in, int64_t in_row, const int rows, uint8_t *out, int64_t out_row, uint8_t flip) {
   __m128i a[16], b[16], mask = _mm_set1_epi8((char)flip);
   ESPQ_UNROLL for (int i = 0; i < 16; i++) a[i] = mask;
-  ESPQ_UNROLL for (int i = 0; i < rows; i++) a[i] = _mm_xor_si128(_mm_loadu_si128((const __m128i *)(in + i * in_row)), mask);
+  ESPQ_UNROLL for (int i = 0; i < rows; i++) a[i] =
+      _mm_xor_si128(_mm_loadu_si128((const __m128i *)(in + i * in_row)), mask);
   interleave8(a, b);
   interleave8(b, a);
   interleave8(a, b);

@@ -190,24 +190,18 @@ static void set_channels(espq_requant_plan *plan, const espq_sim_requant *spec, 
   }
 }
 
-/* Channel c as one shift of sums within acc_bound; false if it is none, or leaves the accumulator. */
-static bool set_shift(espq_requant_plan *plan, int c, int64_t acc_bound, int acc_bits) {
+/* Channel c as one shift of sums within acc_bound. */
+static void set_shift(espq_requant_plan *plan, int c, int64_t acc_bound, int acc_bits) {
   int64_t shift1 = plan->spec.shift1, shift2 = plan->shift2[c], most = espq_fixed_max(acc_bits - 1);
   espq_requant_shift *s = &plan->shift;
-  if (shift1 < 0 || shift2 < 0) return false;
+  s->right[c] = -1;
+  if (shift1 < 0 || shift2 < 0) return;
   s->add[c] = espq_fixed_left(plan->bias[c], shift1);
-  if (acc_bound > most || s->add[c] > most - acc_bound || s->add[c] < acc_bound - most) return false;
+  if (acc_bound > most || s->add[c] > most - acc_bound || s->add[c] < acc_bound - most) return;
   int64_t right = shift2 == ESPQ_SIM_SHIFT_ZERO ? shift1 : shift1 + shift2;
   s->right[c] = (int32_t)espq_fixed_clamp(right, 0, acc_bits - 1);
   s->lo[c] = (int32_t)requantize_one(plan, -acc_bound, c);
   s->hi[c] = (int32_t)requantize_one(plan, acc_bound, c);
-  return true;
-}
-
-static bool set_shifts(espq_requant_plan *plan, int channels, int64_t acc_bound, int acc_bits) {
-  for (int c = 0; c < channels; c++)
-    if (!set_shift(plan, c, acc_bound, acc_bits)) return false;
-  return true;
 }
 
 static void choose_rows(espq_requant_plan *plan, int bits, int channels, bool lanes, espq_isa isa) {
@@ -240,7 +234,7 @@ espq_status espq_requant_prepare(espq_requant_plan *plan, const espq_sim_requant
   plan->mid_lo = (int32_t)espq_fixed_min(spec->mid_bits ? spec->mid_bits : 32);
   plan->mid_hi = (int32_t)espq_fixed_max(spec->mid_bits ? spec->mid_bits : 32);
   set_first_stage(plan, bits == 16);
-  plan->shift.possible = set_shifts(plan, channels, acc_bound, bits == 8 ? 32 : 64);
+  for (int c = 0; c < channels; c++) set_shift(plan, c, acc_bound, bits == 8 ? 32 : 64);
   choose_rows(plan, bits, channels, fits_lanes(spec, channels, acc_bound), isa);
   return ESPQ_OK;
 }

@@ -53,13 +53,13 @@ typedef struct espq_requant_plan espq_requant_plan;
 typedef void (*espq_requant_rows)(const espq_requant_plan *plan, const void *acc, int rows, int first, int channels,
                                   void *out, size_t out_stride);
 
-/* Where all shifts go to the right, the chain is one shift: y = clamp((sum + add) >> right, lo, hi).
+/* Where a channel's shifts go to the right, its chain is one shift: y = clamp((sum + add) >> right, lo, hi).
    Floors in sequence are one floor, and a clamp on the way limits the result to what the largest
    and the smallest sum give. Per stored channel; padding: all 0. */
 typedef struct espq_requant_shift {
-  bool possible; /* for all channels, in the width of the accumulator */
   int64_t *add;
-  int32_t *right, *lo, *hi;
+  int32_t *right; /* negative: not so, or not within the width of the accumulator */
+  int32_t *lo, *hi;
 } espq_requant_shift;
 
 struct espq_requant_plan {
