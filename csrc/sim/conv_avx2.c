@@ -41,9 +41,7 @@ TILE void dot8(const int M, const espq_conv_strip *s, const espq_conv_tile *t) {
       }
     }
   }
-  ESPQ_UNROLL for (int i = 0; i < M; i++) {
-    ESPQ_UNROLL for (int h = 0; h < 2; h++) IN_REGISTER(acc[i][h]);
-  }
+  ESPQ_UNROLL for (int i = 0; i < M; i++) { ESPQ_UNROLL for (int h = 0; h < 2; h++) IN_REGISTER(acc[i][h]); }
   ESPQ_UNROLL for (int i = 0; i < M; i++) {
     int32_t *out = (int32_t *)t->acc + 16 * i;
     if (s->right) store_shifted8(s, acc[i], t->out + i * t->out_pixel);
@@ -91,9 +89,7 @@ TILE void dot16_short(const int M, const espq_conv_strip *s, const espq_conv_til
       }
     }
   }
-  ESPQ_UNROLL for (int i = 0; i < M; i++) {
-    ESPQ_UNROLL for (int q = 0; q < 4; q++) IN_REGISTER(acc[i][q]);
-  }
+  ESPQ_UNROLL for (int i = 0; i < M; i++) { ESPQ_UNROLL for (int q = 0; q < 4; q++) IN_REGISTER(acc[i][q]); }
   ESPQ_UNROLL for (int i = 0; i < M; i++) store_shifted16(s, acc[i], acc[i] + 2, t->out + i * t->out_pixel);
 }
 

@@ -29,8 +29,8 @@ typedef struct espq_conv_strip {
   size_t in_offset;    /* first input channel in bytes */
   int steps;           /* dense: of `depth` inputs */
   const void *weights;
-  const int32_t *start, *start_low;   /* what sums begin with; 16 bits: 256 * start + start_low */
-  const int32_t *right, *lo, *hi;     /* y = clamp(sum >> right, lo, hi), 16 bits: sum >> (8 + right);
+  const int32_t *start, *start_low; /* what sums begin with; 16 bits: 256 * start + start_low */
+  const int32_t *right, *lo, *hi;   /* y = clamp(sum >> right, lo, hi), 16 bits: sum >> (8 + right);
                                          right NULL: the sums are wanted */
 } espq_conv_strip;
 

@@ -103,9 +103,7 @@ TILE void dot16_short(const int M, const int B, const espq_conv_strip *s, const 
       }
     }
   }
-  ESPQ_UNROLL for (int i = 0; i < M; i++) {
-    ESPQ_UNROLL for (int j = 0; j < 2 * B; j++) IN_REGISTER(acc[i][j]);
-  }
+  ESPQ_UNROLL for (int i = 0; i < M; i++) { ESPQ_UNROLL for (int j = 0; j < 2 * B; j++) IN_REGISTER(acc[i][j]); }
   ESPQ_UNROLL for (int j = 0; j < B; j++) {
     const espq_shift16 shift = load_shift(s, 16 * j);
     ESPQ_UNROLL for (int i = 0; i < M; i++)
@@ -155,13 +153,11 @@ TILE void dot16_long(const int M, const int B, const espq_conv_strip *s, const e
 
 typedef void (*tile_function)(const espq_conv_strip *, const espq_conv_tile *);
 
-#define DOT(name, M, B)                                                                         \
-  TARGET static void name##_##M##x##B(const espq_conv_strip *s, const espq_conv_tile *t) { \
-    name(M, B, s, t);                                                                           \
-  }
+#define DOT(name, M, B) \
+  TARGET static void name##_##M##x##B(const espq_conv_strip *s, const espq_conv_tile *t) { name(M, B, s, t); }
 #define DOT8_ROW(B) \
-  DOT(dot8, 1, B) DOT(dot8, 2, B) DOT(dot8, 3, B) DOT(dot8, 4, B) DOT(dot8, 5, B) DOT(dot8, 6, B) DOT(dot8, 7, B) \
-  DOT(dot8, 8, B)
+  DOT(dot8, 1, B)   \
+  DOT(dot8, 2, B) DOT(dot8, 3, B) DOT(dot8, 4, B) DOT(dot8, 5, B) DOT(dot8, 6, B) DOT(dot8, 7, B) DOT(dot8, 8, B)
 #define DOT16_ROW(name, B) \
   DOT(name, 1, B) DOT(name, 2, B) DOT(name, 3, B) DOT(name, 4, B) DOT(name, 5, B) DOT(name, 6, B)
 DOT8_ROW(1)

@@ -27,8 +27,7 @@ typedef struct espq_shift16 {
 
 /* Of 16 channels from number c of the strip. */
 TILE espq_shift16 load_shift(const espq_conv_strip *s, int c) {
-  return (espq_shift16){_mm512_loadu_si512(s->right + c), _mm512_loadu_si512(s->lo + c),
-                        _mm512_loadu_si512(s->hi + c)};
+  return (espq_shift16){_mm512_loadu_si512(s->right + c), _mm512_loadu_si512(s->lo + c), _mm512_loadu_si512(s->hi + c)};
 }
 
 TILE __m512i apply_shift(const espq_shift16 *s, __m512i sum) {

@@ -7,10 +7,10 @@
 #include "sim/fixed.h"
 
 enum {
-  GROUP_PIXELS = 256,   /* where a row of the output is not longer */
+  GROUP_PIXELS = 256,    /* where a row of the output is not longer */
   GROUP_BYTES = 1 << 16, /* of a copy, where a row does not need more */
-  COPY_MAX = 1 << 20,   /* beyond it, windows are gathered */
-  SLACK = 32            /* a compact copy is written and read by whole vectors */
+  COPY_MAX = 1 << 20,    /* beyond it, windows are gathered */
+  SLACK = 32             /* a compact copy is written and read by whole vectors */
 };
 
 /* ---- extents ---- */

@@ -68,8 +68,9 @@ TILE void multiply8(const int kw, const int groups, const espq_conv_strip *s, co
       }
     }
     if (s->right) store_shifted8(s, acc, out);
-    else ESPQ_UNROLL for (int h = 0; h < 2; h++)
-        _mm256_store_si256((__m256i *)((int32_t *)l->acc + 16 * p + 8 * h), acc[h]);
+    else
+      ESPQ_UNROLL for (int h = 0; h < 2; h++)
+          _mm256_store_si256((__m256i *)((int32_t *)l->acc + 16 * p + 8 * h), acc[h]);
   }
 }
 
@@ -107,8 +108,7 @@ TILE void multiply16(const int kw, const int groups, const espq_conv_strip *s, c
       }
     }
     if (s->right) store_shifted16(s, high, low, out);
-    else ESPQ_UNROLL for (int h = 0; h < 2; h++)
-        add_to_wide(high[h], low[h], true, (int64_t *)l->acc + 16 * p + 8 * h);
+    else ESPQ_UNROLL for (int h = 0; h < 2; h++) add_to_wide(high[h], low[h], true, (int64_t *)l->acc + 16 * p + 8 * h);
   }
 }
 

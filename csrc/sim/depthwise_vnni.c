@@ -30,8 +30,8 @@ TILE void gather_rows(const int bits, const int rows, const espq_conv_strip *s, 
   to = repeat(zeros, l->left, next, to);
   for (int n = l->middle; n > 0; n--, to += next) {
     __m512i v = load_lanes(bits, x[0]);
-    ESPQ_UNROLL for (int r = 1; r < rows; r++)
-        v = _mm512_or_si512(v, _mm512_sllv_epi32(load_lanes(bits, x[r]), _mm512_set1_epi32(bits * r)));
+    ESPQ_UNROLL for (int r = 1; r < rows; r++) v =
+        _mm512_or_si512(v, _mm512_sllv_epi32(load_lanes(bits, x[r]), _mm512_set1_epi32(bits * r)));
     ESPQ_UNROLL for (int r = 0; r < rows; r++) x[r] += step[r];
     _mm512_store_si512(to, v);
   }

@@ -75,8 +75,7 @@ ESPQ_BODY void add_blocks16_body(const add_step step, int64_t blocks, const void
   const int16_t *x = a, *y = b;
   for (int64_t i = 0; i < blocks; i++) {
     int16_t z[ADD_BLOCK];
-    for (int j = 0; j < ADD_BLOCK; j++)
-      z[j] = (int16_t)add_lane(&step, x[i * ADD_BLOCK + j], y[i * ADD_BLOCK + j]);
+    for (int j = 0; j < ADD_BLOCK; j++) z[j] = (int16_t)add_lane(&step, x[i * ADD_BLOCK + j], y[i * ADD_BLOCK + j]);
     memcpy((int16_t *)out + i * ADD_BLOCK, z, sizeof z);
   }
 }

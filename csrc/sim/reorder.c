@@ -94,8 +94,7 @@ static void fill8(int64_t channels, int64_t stored, int64_t pixels, const uint8_
     squares8(plain + c * pixels, pixels, rows, whole, blocked + c, stored);
   }
   for (int64_t i = whole; i < pixels; i++)
-    for (int64_t c = 0; c < stored; c++)
-      blocked[i * stored + c] = (c < channels ? plain[c * pixels + i] : 0) ^ 0x80;
+    for (int64_t c = 0; c < stored; c++) blocked[i * stored + c] = (c < channels ? plain[c * pixels + i] : 0) ^ 0x80;
 }
 
 static void fill16(int64_t channels, int64_t stored, int64_t pixels, const int16_t *plain, int16_t *blocked) {
@@ -132,8 +131,7 @@ static void spread8(int64_t channels, int64_t stored, int64_t pixels, const uint
 static void spread16(int64_t channels, int64_t stored, int64_t pixels, const int16_t *blocked, int16_t *plain) {
   for (int64_t i = 0; i < pixels; i += 8) {
     int64_t end = pixels - i < 8 ? pixels : i + 8, done = end - i == 8 ? channels & ~(int64_t)7 : 0;
-    for (int64_t c = 0; c < done; c += 8)
-      square16(blocked + i * stored + c, stored, 8, plain + c * pixels + i, pixels);
+    for (int64_t c = 0; c < done; c += 8) square16(blocked + i * stored + c, stored, 8, plain + c * pixels + i, pixels);
     for (int64_t c = done; c < channels; c++)
       for (int64_t k = i; k < end; k++) plain[c * pixels + k] = blocked[k * stored + c];
   }

@@ -63,7 +63,7 @@ typedef struct espq_requant_shift {
 } espq_requant_shift;
 
 struct espq_requant_plan {
-  espq_sim_requant spec;  /* bias and shift2 point to own, padded copies below */
+  espq_sim_requant spec; /* bias and shift2 point to own, padded copies below */
   espq_requant_shift shift;
   espq_requant_rows rows; /* the function to call */
   int64_t acc_lo, acc_hi; /* clamp before shift1 that also keeps the shifted value within 2^30 */

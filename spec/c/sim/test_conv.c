@@ -256,7 +256,10 @@ static void test_compact(int bits, int count) {
 static void test_large(int bits) {
   static const struct {
     int channels, oc, groups, h, w, stride;
-  } cases[] = {{3, 17, 1, 30, 31, 1}, {20, 5, 1, 3, 300, 1}, {80, 3, 1, 40, 40, 2}, {20, 20, 20, 4, 150, 1},
+  } cases[] = {{3, 17, 1, 30, 31, 1},
+               {20, 5, 1, 3, 300, 1},
+               {80, 3, 1, 40, 40, 2},
+               {20, 20, 20, 4, 150, 1},
                {17, 17, 17, 9, 140, 2}};
   for (int i = 0; i < 5; i++) {
     int s = cases[i].stride;
