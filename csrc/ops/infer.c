@@ -50,16 +50,9 @@ static bool inputs_known(const espq_call *call) {
 
 /* Rules and kernels index the inputs that their row promises. */
 static espq_status check_arity(const espq_call *call, espq_error *err) {
-  const espq_op *op = call->node->op;
-  if (call->nin < op->min_in || (op->max_in >= 0 && call->nin > op->max_in))
-    return espq_call_fail(call, err, ESPQ_EFORMAT, "%d inputs, expected %d%s%.0d", call->nin, op->min_in,
-                          op->max_in < 0 ? " or more" : " to ", op->max_in < 0 ? 0 : op->max_in);
-  if (call->nout < op->min_out || call->nout > op->max_out)
-    return espq_call_fail(call, err, ESPQ_EFORMAT, "%d outputs, expected %d to %d", call->nout, op->min_out, op->max_out);
-  for (int i = 0; i < op->min_in; i++)
-    if (!call->in[i].present) return espq_call_fail(call, err, ESPQ_EFORMAT, "input %d is missing", i);
-  if (!call->out[0].present) return espq_call_fail(call, err, ESPQ_EFORMAT, "output 0 is missing");
-  return ESPQ_OK;
+  espq_text problems = {0};
+  espq_node_check_arity(&problems, call->graph, call->node);
+  return espq_fail_problems(&problems, ESPQ_EFORMAT, "", err);
 }
 
 /* The size of a tensor as far as it is known must be allowed, so that kernels need not check again. */

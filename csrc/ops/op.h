@@ -12,6 +12,7 @@
 
 #include "base/isa.h"
 #include "base/layout.h"
+#include "base/text.h"
 #include "graph/graph.h"
 
 /* One input or output of a node as a kernel or a shape rule sees it. */
@@ -132,6 +133,10 @@ espq_status espq_call_init(espq_call *call, const espq_graph *graph, espq_id nod
 void espq_call_free(espq_call *call);
 
 /* --- helpers for the families (util.c) --- */
+/* Appends what is wrong with the inputs and outputs of a node that has a row: "Conv 'a': 1 inputs, expected 2 to 3; ". */
+void espq_node_check_arity(espq_text *problems, const espq_graph *graph, const espq_node *node);
+/* ESPQ_OK when there are no problems; else espq_fail with `what` and the problems, each of which ends in "; ". */
+espq_status espq_fail_problems(espq_text *problems, espq_status status, const char *what, espq_error *err);
 bool espq_port_has(const espq_call *call, int input);            /* input exists and is present */
 /* A constant input as int64 numbers (int32 or int64 tensor): fills at most max, sets *n. */
 espq_status espq_port_ints(const espq_call *call, int input, int64_t *out, int max, int *n, espq_error *err);

@@ -46,18 +46,6 @@ static const espq_attr_spec *find_spec(const espq_op *op, const char *name) {
 static const char *const kind_names[] = {"an integer",         "a float",          "a string", "a tensor", "a list of integers",
                                          "a list of floats", "a list of strings", "something opaque"};
 
-static void check_arity(espq_text *t, const char *label, const espq_node *n) {
-  const espq_op *op = n->op;
-  if (n->nin < op->min_in || (op->max_in >= 0 && n->nin > op->max_in))
-    espq_text_add(t, "%s has %d inputs, expected %d%s%d; ", label, n->nin, op->min_in, op->max_in < 0 ? " or more, limit " : " to ",
-                  op->max_in);
-  if (n->nout < op->min_out || n->nout > op->max_out)
-    espq_text_add(t, "%s has %d outputs, expected %d to %d; ", label, n->nout, op->min_out, op->max_out);
-  for (int i = 0; i < op->min_in && i < n->nin; i++)
-    if (n->in[i] == ESPQ_NONE) espq_text_add(t, "%s: input %d is missing; ", label, i);
-  if (n->nout && n->out[0] == ESPQ_NONE) espq_text_add(t, "%s: output 0 is missing; ", label);
-}
-
 static void check_attrs(espq_text *t, const char *label, const espq_node *n) {
   for (const espq_attr *a = n->attrs; a; a = a->next) {
     const espq_attr_spec *s = find_spec(n->op, a->name);
@@ -67,18 +55,6 @@ static void check_attrs(espq_text *t, const char *label, const espq_node *n) {
   }
   for (const espq_attr_spec *s = n->op->attrs; s && s->name; s++)
     if (s->required && !espq_node_attr(n, s->name)) espq_text_add(t, "%s: attribute '%s' is missing; ", label, s->name);
-}
-
-/* Puts the collected problems into err, without the last "; ". */
-static espq_status report(espq_text *problems, espq_status status, const char *what, espq_error *err) {
-  size_t size = problems->size;
-  char *text = espq_text_take(problems);
-  if (!text) return espq_fail_memory(err);
-  if (size >= 2) text[size - 2] = '\0';
-  if (size) espq_fail(err, status, "%s%s", what, text);
-  else status = ESPQ_OK;
-  espq_free(text);
-  return status;
 }
 
 espq_status espq_ops_verify(espq_graph *graph, espq_error *err) {
@@ -92,16 +68,16 @@ espq_status espq_ops_verify(espq_graph *graph, espq_error *err) {
       espq_text_add(&unknown, "%s%s%s%s; ", label, n->domain[0] ? " (domain '" : "", n->domain, n->domain[0] ? "')" : "");
       continue;
     }
-    check_arity(&wrong, label, n);
+    espq_node_check_arity(&wrong, graph, n);
     check_attrs(&wrong, label, n);
     if (graph->opset < n->op->since)
       espq_text_add(&wrong, "%s: its form of opset %d is not understood, only from %d on; ", label, (int)graph->opset,
                     n->op->since);
   }
-  espq_status status = report(&unknown, ESPQ_EUNSUPPORTED, "operators that espquant does not know: ", err);
+  espq_status status = espq_fail_problems(&unknown, ESPQ_EUNSUPPORTED, "operators that espquant does not know: ", err);
   if (status) {
     espq_free(wrong.data);
     return status;
   }
-  return report(&wrong, ESPQ_EFORMAT, "", err);
+  return espq_fail_problems(&wrong, ESPQ_EFORMAT, "", err);
 }

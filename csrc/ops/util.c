@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "ops/op.h"
 
 espq_status espq_call_fail(const espq_call *call, espq_error *err, espq_status status, const char *fmt, ...) {
@@ -12,6 +13,32 @@ espq_status espq_call_fail(const espq_call *call, espq_error *err, espq_status s
   vsnprintf(text, sizeof text, fmt, ap);
   va_end(ap);
   return espq_fail(err, status, "%s: %s", espq_node_label(call->graph, call->node, label, sizeof label), text);
+}
+
+void espq_node_check_arity(espq_text *problems, const espq_graph *graph, const espq_node *node) {
+  const espq_op *op = node->op;
+  char label[256];
+  espq_node_label(graph, node, label, sizeof label);
+  if (op->max_in < 0 && node->nin < op->min_in)
+    espq_text_add(problems, "%s: %d inputs, expected %d or more; ", label, node->nin, op->min_in);
+  if (op->max_in >= 0 && (node->nin < op->min_in || node->nin > op->max_in))
+    espq_text_add(problems, "%s: %d inputs, expected %d to %d; ", label, node->nin, op->min_in, op->max_in);
+  if (node->nout < op->min_out || node->nout > op->max_out)
+    espq_text_add(problems, "%s: %d outputs, expected %d to %d; ", label, node->nout, op->min_out, op->max_out);
+  for (int i = 0; i < op->min_in && i < node->nin; i++)
+    if (node->in[i] == ESPQ_NONE) espq_text_add(problems, "%s: input %d is missing; ", label, i);
+  if (node->nout && node->out[0] == ESPQ_NONE) espq_text_add(problems, "%s: output 0 is missing; ", label);
+}
+
+espq_status espq_fail_problems(espq_text *problems, espq_status status, const char *what, espq_error *err) {
+  if (!problems->size && !problems->failed) return ESPQ_OK;
+  char *text = espq_text_take(problems);
+  if (!text) return espq_fail_memory(err);
+  size_t size = strlen(text);
+  if (size >= 2) text[size - 2] = '\0';
+  espq_fail(err, status, "%s%s", what, text);
+  espq_free(text);
+  return status;
 }
 
 bool espq_port_has(const espq_call *call, int input) {
