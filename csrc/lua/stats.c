@@ -2,17 +2,15 @@
 #include "lua/espq_lua.h"
 #include "stats/entropy.h"
 
-enum { BINS = 2048, LEVELS = 128 };
-
 static espq_status search(const espq_tensor *t, double *threshold, espq_entropy_refusal *refusal, espq_error *err) {
   espq_minmax range;
   espq_histogram h = {0};
   espq_minmax_init(&range);
   espq_minmax_update(&range, t->data, (size_t)t->count);
-  espq_status status = espq_entropy_histogram(&h, &range, BINS, refusal, err);
+  espq_status status = espq_entropy_histogram(&h, &range, ESPQ_ENTROPY_BINS, refusal, err);
   if (!status) {
     espq_histogram_update(&h, t->data, (size_t)t->count);
-    status = espq_entropy_threshold(&h, LEVELS, threshold, refusal, err);
+    status = espq_entropy_threshold(&h, ESPQ_ENTROPY_LEVELS, threshold, refusal, err);
   }
   espq_histogram_free(&h);
   return status;

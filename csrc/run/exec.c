@@ -456,9 +456,9 @@ static espq_status new_outputs(const run *r, espq_error *err) {
 
 /* The plan for that many images: the micro-batch, less when there are not enough images to keep all workers busy. */
 static espq_status choose_plan(espq_exec *e, int64_t images, espq_plan **plan, espq_error *err) {
-  int k = 0;
+  int k = 0, largest = e->batch.pure ? plan_index(e->micro_batch) : 0;
   int64_t share = (images + espq_pool_threads(e->pool) - 1) / espq_pool_threads(e->pool);
-  while (e->batch.pure && k + 1 < MAX_PLANS && (2ll << k) <= e->micro_batch && (1ll << k) < share) k++;
+  while (k < largest && (1ll << k) < share) k++;
   espq_status status = ESPQ_OK;
   if (!e->plans[k]) status = new_plan(e, e->batch.pure ? 1ll << k : 0, &e->plans[k], err);
   *plan = e->plans[k];

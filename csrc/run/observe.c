@@ -75,7 +75,7 @@ const espq_id *espq_observation_values(const espq_observation *observation) {
 /* Ranges that the search would refuse anyway get no table. */
 static espq_status init_histogram(const espq_minmax *range, espq_histogram *h, espq_error *err) {
   espq_entropy_refusal refusal = ESPQ_ENTROPY_NONE;
-  espq_status status = espq_entropy_histogram(h, range, ESPQ_OBSERVE_BINS, &refusal, err);
+  espq_status status = espq_entropy_histogram(h, range, ESPQ_ENTROPY_BINS, &refusal, err);
   if (!refusal) return status;
   *h = (espq_histogram){0};
   return ESPQ_OK;
@@ -142,16 +142,14 @@ espq_status espq_observed_histogram(const espq_observation *observation, size_t 
 
 /* --- thresholds --- */
 
-enum { LEVELS = 128 };
-
 espq_status espq_observed_threshold(const espq_observation *observation, size_t which, espq_threshold *out, espq_error *err) {
   espq_histogram h = {0};
   bool have;
   *out = (espq_threshold){.refusal = ESPQ_ENTROPY_NONE};
   out->status = espq_observed_histogram(observation, which, &h, &have, err);
   if (!out->status && !have) /* its range is refused; ask why */
-    out->status = espq_entropy_histogram(&h, &observation->ranges[which], ESPQ_OBSERVE_BINS, &out->refusal, err);
-  if (!out->status) out->status = espq_entropy_threshold(&h, LEVELS, &out->value, &out->refusal, err);
+    out->status = espq_entropy_histogram(&h, &observation->ranges[which], ESPQ_ENTROPY_BINS, &out->refusal, err);
+  if (!out->status) out->status = espq_entropy_threshold(&h, ESPQ_ENTROPY_LEVELS, &out->value, &out->refusal, err);
   espq_histogram_free(&h);
   return out->status;
 }

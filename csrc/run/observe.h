@@ -19,8 +19,6 @@
 
 typedef struct espq_observation espq_observation;
 
-enum { ESPQ_OBSERVE_BINS = 2048 };
-
 /* Ranges of n values. */
 espq_status espq_observe_range(const espq_id *values, size_t n, espq_observation **out, espq_error *err);
 /* Histograms of n values over the ranges that were observed before: [0, max] without zeros where nothing is negative,

@@ -19,6 +19,9 @@
 #include "stats/histogram.h"
 #include "stats/minmax.h"
 
+/* The sizes that the original tool searches with. */
+enum { ESPQ_ENTROPY_BINS = 2048, ESPQ_ENTROPY_LEVELS = 128 };
+
 /* Why there is no threshold: the original raised, we return ESPQ_EUNSUPPORTED and the caller may fall back. */
 typedef enum espq_entropy_refusal {
   ESPQ_ENTROPY_NONE = 0,
