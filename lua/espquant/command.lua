@@ -15,22 +15,18 @@ local M = {}
 
 -- --- options ------------------------------------------------------------------------------------------------------
 
-local function one_of(...)
-  return { ... }
-end
-
 --- --bits, --granularity and --mode; `more` may ask for method and target. Nothing has a default here: what is not
 --- given comes from the table, or from the defaults of Calibrator and Evaluator.
 function M.add_quantization(parser, more)
   more = more or {}
-  parser:option "--bits":choices(one_of("int8", "int16")):description "Width of the integers (default: int8)."
-  parser:option "--granularity":choices(one_of("per-tensor", "per-channel"))
+  parser:option "--bits":choices { "int8", "int16" }:description "Width of the integers (default: int8)."
+  parser:option "--granularity":choices { "per-tensor", "per-channel" }
     :description "One exponent per weight, or one per output channel (default: per-tensor)."
   if more.method then
-    parser:option "--method":choices(one_of("minmax", "entropy"))
+    parser:option "--method":choices { "minmax", "entropy" }
       :description "How the exponents of activations are found (default: minmax)."
   end
-  parser:option "--mode":choices(one_of("chip", "original"))
+  parser:option "--mode":choices { "chip", "original" }
     :description "What the chip computes, or the figures of the original toolkit (default: chip)."
 end
 

@@ -1,14 +1,17 @@
 --- espquant export: the integer coefficients of a model as C++ for a chip.
 
 local command = require "espquant.command"
+local core = require "espquant.core"
 local errors = require "espquant.errors"
 
 local M = { name = "export", summary = "write the coefficients of a quantized model as C++" }
 
 function M.configure(parser)
+  local chips = {}
+  for i, target in ipairs(core.targets()) do chips[i] = target.chip end
   parser:argument("model"):description "The .onnx file that was calibrated."
   parser:option "-t --table":count "1":argname "TABLE":description "The quantization table, .pickle or .json."
-  parser:option "--target":choices { "esp32", "esp32s2", "esp32c3", "esp32s3" }:default "esp32s3"
+  parser:option "--target":choices(chips):default "esp32s3"
     :description "The chip."
   parser:option "-o --output":argname "FOLDER":default ".":description "A folder that exists."
   parser:option "--name":argname "NAME":default "coefficient":description "Of both files, and of the namespace."

@@ -5,6 +5,7 @@ local dataset = require "espquant.dataset"
 local errors = require "espquant.errors"
 local json = require "espquant.json"
 local qtable = require "espquant.qtable"
+local shape_text = require "espquant.dataset.fit".shape_text
 
 local M = { name = "info", summary = "print what is in a model, a table or a file of arrays" }
 
@@ -12,13 +13,6 @@ function M.configure(parser)
   parser:argument("file"):description ".onnx, a table (.pickle or .json), .npy, .npz or IDX."
   parser:flag "--nodes":description "Print every node of a model."
   command.add_json(parser)
-end
-
-local function shape_text(shape)
-  if not shape then return "any shape" end
-  local parts = {}
-  for i, d in ipairs(shape) do parts[i] = d and tostring(d) or "?" end
-  return #parts > 0 and table.concat(parts, "x") or "scalar"
 end
 
 -- --- models -------------------------------------------------------------------------------------------------------
