@@ -168,6 +168,8 @@ espq_status espq_graph_set_input(espq_graph *graph, espq_id node, int slot, espq
 espq_status espq_graph_resize_inputs(espq_graph *graph, espq_id node, int nin, espq_error *err);
 /* Removes a node none of whose outputs is read or returned, with its outputs. ESPQ_EBUG otherwise. */
 espq_status espq_graph_remove_node(espq_graph *graph, espq_id node, espq_error *err);
+/* Removes a node whose outputs become constants: a tensor for each output that it has (references are taken). */
+espq_status espq_graph_replace_node(espq_graph *graph, espq_id node, espq_tensor *const *tensors, espq_error *err);
 void espq_graph_move_before(espq_graph *graph, espq_id node, espq_id before); /* ESPQ_NONE: to the end */
 /* Every reader of `old`, graph outputs included, reads `with` instead. When `old` is a graph output the two
  * exchange names, so that the graph's output keeps its own; refused (ESPQ_EUNSUPPORTED) when `with` is itself

@@ -155,6 +155,17 @@ espq_status espq_graph_remove_node(espq_graph *graph, espq_id node, espq_error *
   return ESPQ_OK;
 }
 
+espq_status espq_graph_replace_node(espq_graph *graph, espq_id node, espq_tensor *const *tensors, espq_error *err) {
+  espq_node *n = &graph->nodes[node];
+  for (int i = 0; i < n->nout; i++) {
+    if (n->out[i] == ESPQ_NONE) continue;
+    graph->values[n->out[i]].producer = ESPQ_NONE;
+    espq_graph_set_constant(graph, n->out[i], tensors[i]);
+    n->out[i] = ESPQ_NONE;
+  }
+  return espq_graph_remove_node(graph, node, err);
+}
+
 espq_status espq_graph_replace_value(espq_graph *graph, espq_id old, espq_id with, espq_error *err) {
   if (old == with) return ESPQ_OK;
   espq_value *o = &graph->values[old], *w = &graph->values[with];

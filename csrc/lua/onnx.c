@@ -94,10 +94,19 @@ static int core_onnx_encode(lua_State *L) {
   return 1;
 }
 
+/* core.onnx_read_tensor(path) */
+static int core_onnx_read_tensor(lua_State *L) {
+  const char *path = espq_lua_checkname(L, 1);
+  espq_tensor **t = espq_lua_newtensor(L);
+  espq_error err;
+  return espq_onnx_read_tensor(path, t, &err) ? espq_lua_fail(L, &err) : 1;
+}
+
 void espq_lua_open_onnx(lua_State *L) {
   static const luaL_Reg functions[] = {{"onnx_decode", core_onnx_decode},
                                        {"onnx_encode", core_onnx_encode},
                                        {"onnx_read", core_onnx_read},
+                                       {"onnx_read_tensor", core_onnx_read_tensor},
                                        {"onnx_write", core_onnx_write},
                                        {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);

@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "lua/espq_lua.h"
+#include "run/evaluate.h"
 #include "run/exec.h"
 #include "stats/entropy.h"
 
@@ -248,17 +249,26 @@ static espq_tensor **check_inputs(lua_State *L, int arg, const espq_graph *g) {
 }
 
 /* Pushes the list of results, whose tensors are then owned by Lua; and the list of their names. */
-static int push_outputs(lua_State *L, const lua_exec *e, int first) {
-  int n = (int)espq_exec_noutputs(e->exec);
+static int push_outputs(lua_State *L, const espq_graph *g, const espq_id *outputs, int n, int first) {
   lua_createtable(L, n, 0);
   lua_createtable(L, n, 0);
   for (int i = 0; i < n; i++) {
     lua_pushvalue(L, first + i);
     lua_rawseti(L, -3, i + 1);
-    lua_pushstring(L, e->owner->graph->values[espq_exec_outputs(e->exec)[i]].name);
+    lua_pushstring(L, g->values[outputs[i]].name);
     lua_rawseti(L, -2, i + 1);
   }
   return 2;
+}
+
+/* The tensors pushed from stack index `first` on own the results; returns their bytes. */
+static size_t give_results(lua_State *L, int first, espq_tensor *const *results, int n) {
+  size_t bytes = 0;
+  for (int i = 0; i < n; i++) {
+    *(espq_tensor **)lua_touserdata(L, first + i) = results[i];
+    bytes += espq_tensor_bytes(results[i]);
+  }
+  return bytes;
 }
 
 /*** exec:run(images[, observation[, want_outputs = true]]): list of tensors, list of their names. */
@@ -277,16 +287,12 @@ static int exec_run(lua_State *L) {
   for (int i = 0; i < n; i++) espq_lua_newtensor(L);
   espq_error err;
   if (espq_exec_run(e->exec, inputs, want ? results : NULL, o, &err)) return espq_lua_fail(L, &err);
-  size_t bytes = 0;
-  for (int i = 0; i < n; i++) {
-    *(espq_tensor **)lua_touserdata(L, first + i) = results[i];
-    bytes += espq_tensor_bytes(results[i]);
-  }
+  size_t bytes = give_results(L, first, results, n);
   if (!want) {
     lua_pushboolean(L, true);
     return 1;
   }
-  int pushed = push_outputs(L, e, first);
+  int pushed = push_outputs(L, e->owner->graph, espq_exec_outputs(e->exec), n, first);
   espq_lua_charge(L, bytes);
   return pushed;
 }
@@ -315,11 +321,72 @@ static const luaL_Reg exec_methods[] = {{"run", exec_run}, {"close", exec_close}
 static const luaL_Reg exec_fields[] = {{"batch", exec_batch}, {"stale", exec_stale}, {NULL, NULL}};
 static const luaL_Reg exec_meta[] = {{"__gc", exec_close}, {"__close", exec_close}, {NULL, NULL}};
 
+/* --- node by node --- */
+
+static const char evaluator_name[] = "espquant.evaluator";
+
+static int evaluator_gc(lua_State *L) {
+  espq_evaluator **e = luaL_checkudata(L, 1, evaluator_name);
+  espq_evaluator_free(*e);
+  *e = NULL;
+  return 0;
+}
+
+static const luaL_Reg evaluator_meta[] = {{"__gc", evaluator_gc}, {NULL, NULL}};
+
+/* Pushes an evaluator, which lives as long as its userdata. */
+static espq_evaluator **new_evaluator(lua_State *L) {
+  espq_evaluator **e = lua_newuserdatauv(L, sizeof *e, 0);
+  *e = NULL;
+  luaL_setmetatable(L, evaluator_name);
+  return e;
+}
+
+/*** core.evaluate(graph, inputs[, names]): list of tensors, list of their names; computes node by node, so shapes may
+ * depend on data. inputs: a tensor, or a list by graph input; names: of the tensors wanted, by default the outputs. */
+static int evaluate(lua_State *L) {
+  lua_settop(L, 3);
+  espq_graph *g = espq_lua_hold(L, 1);
+  espq_ops_resolve(g);
+  espq_evaluator **e = new_evaluator(L);
+  int n = (int)g->noutputs;
+  const espq_id *outputs = lua_isnil(L, 3) ? g->outputs : check_names(L, 3, 3, g, &n);
+  espq_tensor **inputs = check_inputs(L, 2, g), **results = espq_lua_scratch(L, (size_t)n + 1, sizeof *results);
+  int first = lua_gettop(L) + 1;
+  luaL_checkstack(L, n + 8, "too many outputs");
+  for (int i = 0; i < n; i++) espq_lua_newtensor(L);
+  espq_error err;
+  if (espq_evaluator_new(e, &err) || espq_evaluate(*e, g, inputs, outputs, (size_t)n, results, &err))
+    return espq_lua_fail(L, &err);
+  size_t bytes = give_results(L, first, results, n);
+  int pushed = push_outputs(L, g, outputs, n, first);
+  espq_lua_charge(L, bytes);
+  return pushed;
+}
+
+/*** core.fold_constants(graph[, max_bytes]): nodes whose inputs are all constant become constants of at most max_bytes
+ * bytes (default 1 MiB); returns how many. */
+static int fold_constants(lua_State *L) {
+  lua_Integer most = luaL_optinteger(L, 2, 1 << 20);
+  luaL_argcheck(L, most > 0, 2, "a positive number of bytes expected");
+  espq_evaluator **e = new_evaluator(L);
+  espq_lua_graph *g = espq_lua_checkgraph(L, 1);
+  size_t folded;
+  espq_error err;
+  g->edits++;
+  if (espq_evaluator_new(e, &err) || espq_fold_constants(*e, g->graph, (size_t)most, &folded, &err))
+    return espq_lua_fail(L, &err);
+  lua_pushinteger(L, (lua_Integer)folded);
+  return 1;
+}
+
 static const luaL_Reg functions[] = {
-    {"executor", executor}, {"observe_range", observe_range}, {"observe_histogram", observe_histogram}, {NULL, NULL}};
+    {"evaluate", evaluate}, {"executor", executor}, {"fold_constants", fold_constants},
+    {"observe_histogram", observe_histogram}, {"observe_range", observe_range}, {NULL, NULL}};
 
 void espq_lua_open_run(lua_State *L) {
   espq_lua_newclass(L, &(espq_lua_class){.name = exec_name, .methods = exec_methods, .fields = exec_fields, .meta = exec_meta});
+  espq_lua_newclass(L, &(espq_lua_class){.name = evaluator_name, .meta = evaluator_meta});
   espq_lua_newclass(L, &(espq_lua_class){.name = observation_name, .methods = observation_methods, .meta = observation_meta});
   luaL_setfuncs(L, functions, 0);
 }

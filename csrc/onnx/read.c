@@ -448,17 +448,17 @@ static espq_status build(const Onnx__ModelProto *model, espq_onnx_source source,
   return status;
 }
 
-/* Scans and unpacks; afterwards the bytes are no longer needed. */
-static espq_status parse(const void *bytes, size_t size, size_t limit, espq_arena *arena, Onnx__ModelProto **model,
-                         espq_error *err) {
-  if (size > limit) return espq_fail(err, ESPQ_ELIMIT, "the model has %zu bytes, the limit is %zu", size, limit);
-  if (size == 0) return espq_fail(err, ESPQ_EFORMAT, "not an ONNX model: it is empty");
-  espq_status status = espq_onnx_scan(bytes, size, err);
+/* Scans and unpacks a message, which messages call `what`; afterwards the bytes are no longer needed. */
+static espq_status parse(const ProtobufCMessageDescriptor *type, const char *what, const void *bytes, size_t size,
+                         size_t limit, espq_arena *arena, void *out, espq_error *err) {
+  if (size > limit) return espq_fail(err, ESPQ_ELIMIT, "the %s has %zu bytes, the limit is %zu", what, size, limit);
+  if (size == 0) return espq_fail(err, ESPQ_EFORMAT, "not an ONNX %s: it is empty", what);
+  espq_status status = espq_onnx_scan(type, bytes, size, err);
   if (status) {
-    espq_error_prefix(err, "not a valid ONNX model");
+    espq_error_prefix(err, "not a valid ONNX %s", what);
     return status;
   }
-  return espq_onnx_unpack(&onnx__model_proto__descriptor, bytes, size, arena, (ProtobufCMessage **)model, err);
+  return espq_onnx_unpack(type, bytes, size, arena, out, err);
 }
 
 static size_t limit_of(const espq_onnx_options *options) {
@@ -471,7 +471,8 @@ espq_status espq_onnx_decode(const void *bytes, size_t size, const char *dir, co
   espq_onnx_source source = {dir, limit_of(options), notes};
   espq_arena *arena = espq_arena_new();
   if (!arena) return espq_fail_memory(err);
-  espq_status status = parse(bytes, size, limit_of(options), arena, &model, err);
+  espq_status status =
+      parse(&onnx__model_proto__descriptor, "model", bytes, size, limit_of(options), arena, &model, err);
   if (status == ESPQ_OK) status = build(model, source, out, err);
   espq_arena_free(arena);
   return status;
@@ -493,7 +494,7 @@ static espq_status read_in(const char *path, const espq_onnx_options *options, e
   if (!source.dir) return espq_fail_memory(err);
   espq_status status = espq_file_read(path, limit_of(options), &bytes, &size, err);
   if (status) return status;
-  status = parse(bytes, size, limit_of(options), arena, &model, err);
+  status = parse(&onnx__model_proto__descriptor, "model", bytes, size, limit_of(options), arena, &model, err);
   espq_free(bytes);
   if (status == ESPQ_OK) status = build(model, source, out, err);
   if (status) espq_error_prefix(err, "%s", path);
@@ -505,6 +506,28 @@ espq_status espq_onnx_read(const char *path, const espq_onnx_options *options, e
   espq_arena *arena = espq_arena_new();
   if (!arena) return espq_fail_memory(err);
   espq_status status = read_in(path, options, arena, out, notes, err);
+  espq_arena_free(arena);
+  return status;
+}
+
+static espq_status read_tensor_in(const char *path, espq_arena *arena, espq_tensor **out, espq_error *err) {
+  unsigned char *bytes;
+  size_t size;
+  Onnx__TensorProto *proto;
+  espq_onnx_source source = {0};
+  espq_status status = espq_file_read(path, ESPQ_ONNX_MAX_BYTES, &bytes, &size, err);
+  if (status) return status;
+  status = parse(&onnx__tensor_proto__descriptor, "tensor", bytes, size, ESPQ_ONNX_MAX_BYTES, arena, &proto, err);
+  espq_free(bytes);
+  if (status == ESPQ_OK) status = espq_onnx_tensor_decode(proto, &source, out, err);
+  if (status) espq_error_prefix(err, "%s", path);
+  return status;
+}
+
+espq_status espq_onnx_read_tensor(const char *path, espq_tensor **out, espq_error *err) {
+  espq_arena *arena = espq_arena_new();
+  if (!arena) return espq_fail_memory(err);
+  espq_status status = read_tensor_in(path, arena, out, err);
   espq_arena_free(arena);
   return status;
 }

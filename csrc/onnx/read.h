@@ -44,4 +44,7 @@ espq_status espq_onnx_read(const char *path, const espq_onnx_options *options, e
 espq_status espq_onnx_decode(const void *bytes, size_t size, const char *dir, const espq_onnx_options *options,
                              espq_graph **out, espq_onnx_notes *notes, espq_error *err);
 
+/* Reads a file that holds one TensorProto, as the test data of ONNX do. Errors start with the path. */
+espq_status espq_onnx_read_tensor(const char *path, espq_tensor **out, espq_error *err);
+
 #endif

@@ -273,8 +273,8 @@ static espq_status scan_message(scanner *s, frame *f) {
   return ESPQ_OK;
 }
 
-espq_status espq_onnx_scan(const void *bytes, size_t size, espq_error *err) {
+espq_status espq_onnx_scan(const ProtobufCMessageDescriptor *type, const void *bytes, size_t size, espq_error *err) {
   scanner s = {.bytes = bytes, .err = err};
-  frame root = {.type = &onnx__model_proto__descriptor, .depth = 1, .end = size};
+  frame root = {.type = type, .depth = 1, .end = size};
   return scan_message(&s, &root);
 }

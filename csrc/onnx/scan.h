@@ -1,4 +1,4 @@
-/* scan.h - looks at every tag and length of a serialized ModelProto before protobuf-c does.
+/* scan.h - looks at every tag and length of a serialized ModelProto (or TensorProto) before protobuf-c does.
  *
  * protobuf-c trusts its input more than we do: it recurses without limit, merges a message that appears twice, and
  * allocates whatever counts a file claims. What passes this scan is well formed, at most ESPQ_ONNX_MAX_DEPTH messages
@@ -9,11 +9,12 @@
  * The schema is the one of proto/onnx.proto, through the descriptors that protoc-c generates: there is no second list
  * of fields. Refusals name the place: "byte 211: ModelProto.graph.node[3].attribute[0]: ...".
  *
- *   if (espq_onnx_scan(bytes, size, err)) return err->status;
+ *   if (espq_onnx_scan(&onnx__model_proto__descriptor, bytes, size, err)) return err->status;
  */
 #ifndef ESPQ_ONNX_SCAN_H
 #define ESPQ_ONNX_SCAN_H
 
+#include <protobuf-c/protobuf-c.h>
 #include <stddef.h>
 
 #include "base/error.h"
@@ -29,7 +30,7 @@ enum {
   ESPQ_ONNX_MAX_OPSETS = 256      /* entries of opset_import */
 };
 
-/* ESPQ_EFORMAT: not the wire format of a ModelProto; ESPQ_ELIMIT: one of the limits above. */
-espq_status espq_onnx_scan(const void *bytes, size_t size, espq_error *err);
+/* ESPQ_EFORMAT: not the wire format of a message of this type; ESPQ_ELIMIT: one of the limits above. */
+espq_status espq_onnx_scan(const ProtobufCMessageDescriptor *type, const void *bytes, size_t size, espq_error *err);
 
 #endif

@@ -69,6 +69,12 @@ static espq_status check_sizes(const espq_call *call, espq_error *err) {
   return ESPQ_OK;
 }
 
+espq_status espq_call_infer(espq_call *call, espq_error *err) {
+  espq_status status = check_arity(call, err);
+  if (!status && inputs_known(call)) status = call->node->op->infer(call, err);
+  return status ? status : check_sizes(call, err);
+}
+
 /* Walks of the graph, here and in the policies, rely on producers standing before their readers. */
 static espq_status check_order(const espq_call *call, const bool *made, espq_error *err) {
   for (int i = 0; i < call->nin; i++) {
@@ -86,13 +92,8 @@ static espq_status infer_node(const espq_graph *g, espq_id id, espq_typed_shape 
   espq_status status = espq_call_init(&call, g, id, values, err);
   if (status) return status;
   status = check_order(&call, made, err);
-  const espq_op *op = g->nodes[id].op;
   forget_outputs(&call);
-  if (op && !status) status = check_arity(&call, err);
-  if (op && !status && inputs_known(&call)) {
-    status = op->infer(&call, err);
-    if (!status) status = check_sizes(&call, err);
-  }
+  if (g->nodes[id].op && !status) status = espq_call_infer(&call, err);
   for (int i = 0; i < call.nout && !status; i++) {
     if (!call.out[i].present) continue;
     values[call.node->out[i]] = (espq_typed_shape){call.out[i].dtype, call.out[i].shape};

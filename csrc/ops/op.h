@@ -131,6 +131,11 @@ espq_status espq_ops_infer_at(const espq_graph *graph, const espq_shape *input_s
 espq_status espq_call_init(espq_call *call, const espq_graph *graph, espq_id node, const espq_typed_shape *values,
                            espq_error *err);
 void espq_call_free(espq_call *call);
+/* Shapes and dtypes of the outputs from the inputs, by the node's row: arity, the row's rule, sizes. */
+espq_status espq_call_infer(espq_call *call, espq_error *err);
+/* The kernel of a node's column, or NULL; and how what it prepared is released (NULLs are allowed). */
+const espq_kernel *espq_kernel_of(const espq_node *node);
+void espq_kernel_free(const espq_kernel *kernel, void *state);
 
 /* --- helpers for the families (util.c) --- */
 /* Appends what is wrong with the inputs and outputs of a node that has a row: "Conv 'a': 1 inputs, expected 2 to 3; ". */

@@ -81,3 +81,13 @@ espq_status espq_ops_verify(espq_graph *graph, espq_error *err) {
   }
   return espq_fail_problems(&wrong, ESPQ_EFORMAT, "", err);
 }
+
+const espq_kernel *espq_kernel_of(const espq_node *node) {
+  if (!node->op) return NULL;
+  return node->column == ESPQ_COLUMN_Q ? node->op->q : node->op->f32;
+}
+
+void espq_kernel_free(const espq_kernel *kernel, void *state) {
+  if (kernel && kernel->free && state) kernel->free(state);
+  else espq_free(state);
+}

@@ -16,19 +16,10 @@ static espq_status prepare_alias(const espq_env *env, espq_call *call, espq_prep
   return ESPQ_OK;
 }
 
-/* A Dropout that would drop. */
-static bool trains(const espq_call *call) {
-  const espq_tensor *flag = espq_port_has(call, 2) ? call->in[2].constant : NULL;
-  return flag && flag->dtype == ESPQ_BOOL && flag->count && *(const unsigned char *)flag->data;
-}
-
 /* Same shape, so the layout may stay too. */
 static espq_status prepare_same(const espq_env *env, espq_call *call, espq_prepared *out, espq_error *err) {
   (void)env;
-  if (call->nout > 1 && call->out[1].present)
-    return espq_call_fail(call, err, ESPQ_EUNSUPPORTED, "the mask output is not computed; remove it");
-  if (trains(call))
-    return espq_call_fail(call, err, ESPQ_EUNSUPPORTED, "it is in training mode; export the model for inference");
+  (void)err;
   call->out[0].layout = call->in[0].layout;
   out->alias = 0;
   return ESPQ_OK;
@@ -234,8 +225,51 @@ static espq_status infer_unsqueeze(espq_call *call, espq_error *err) {
 
 /* ---- Dropout, Shape ---- */
 
+/* A Dropout that would drop. */
+static bool trains(const espq_call *call) {
+  const espq_tensor *flag = espq_port_has(call, 2) ? call->in[2].constant : NULL;
+  return flag && flag->dtype == ESPQ_BOOL && flag->count && *(const unsigned char *)flag->data;
+}
+
+static bool has_mask(const espq_call *call) { return call->nout > 1 && call->out[1].present; }
+
+typedef struct dropout_state {
+  size_t bytes, mask; /* of both outputs; mask 0: none is wanted */
+} dropout_state;
+
+/* Nothing is dropped, so the mask is all true. */
+static espq_status run_dropout(const espq_run_args *args, espq_error *err) {
+  const dropout_state *s = args->state;
+  (void)err;
+  if (s->bytes) memcpy(args->out[0], args->in[0], s->bytes);
+  if (s->mask) memset(args->out[1], 1, s->mask);
+  return ESPQ_OK;
+}
+
+static espq_status prepare_dropout(const espq_env *env, espq_call *call, espq_prepared *out, espq_error *err) {
+  if (trains(call))
+    return espq_call_fail(call, err, ESPQ_EUNSUPPORTED, "it is in training mode; export the model for inference");
+  if (!has_mask(call) && !call->in[0].constant) return prepare_same(env, call, out, err);
+  dropout_state *s = espq_calloc(1, sizeof *s);
+  if (!s) return espq_fail_memory(err);
+  size_t elements = (size_t)espq_shape_elements(&call->in[0].shape);
+  *s = (dropout_state){elements * espq_dtype_size(call->in[0].dtype), has_mask(call) ? elements : 0};
+  for (int i = 0; i < call->nout; i++) call->out[i].layout = ESPQ_PLAIN;
+  call->in[0].layout = ESPQ_PLAIN;
+  out->state = s;
+  return ESPQ_OK;
+}
+
+static espq_status prepare_dropout_q(const espq_env *env, espq_call *call, espq_prepared *out, espq_error *err) {
+  espq_status status = espq_call_same_quant(call, err);
+  return status ? status : prepare_dropout(env, call, out, err);
+}
+
+static const espq_kernel dropout_f32 = {prepare_dropout, run_dropout, NULL};
+static const espq_kernel dropout_q = {prepare_dropout_q, run_dropout, NULL};
+
 static espq_status infer_dropout(espq_call *call, espq_error *err) {
-  if (call->nout > 1 && call->out[1].present) {
+  if (has_mask(call)) {
     call->out[1].dtype = ESPQ_BOOL;
     call->out[1].shape = call->in[0].shape;
   }
@@ -332,8 +366,8 @@ const espq_op espq_op_Identity = {.name = "Identity", .domain = "", .since = 1, 
                                   .max_out = 1, .infer = espq_infer_same, .f32 = &same_f32, .q = &same_q, .v1 = MOVES,
                                   .weight = -1, .bias = -1};
 const espq_op espq_op_Dropout = {.name = "Dropout", .domain = "", .since = 7, .min_in = 1, .max_in = 3, .min_out = 1,
-                                 .max_out = 2, .attrs = dropout_attrs, .infer = infer_dropout, .f32 = &same_f32,
-                                 .q = &same_q, .v1 = MOVES, .weight = -1, .bias = -1, .why_not = dropout_why_not};
+                                 .max_out = 2, .attrs = dropout_attrs, .infer = infer_dropout, .f32 = &dropout_f32,
+                                 .q = &dropout_q, .v1 = MOVES, .weight = -1, .bias = -1, .why_not = dropout_why_not};
 const espq_op espq_op_Shape = {.name = "Shape", .domain = "", .since = 1, .min_in = 1, .max_in = 1, .min_out = 1,
                                .max_out = 1, .attrs = shape_attrs, .infer = infer_shape_op, .f32 = &shape_f32,
                                .v1 = ESPQ_V1_SHARES | ESPQ_V1_PASS | ORIGINAL, .weight = -1, .bias = -1,

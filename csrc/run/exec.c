@@ -7,10 +7,8 @@
 #include "base/alloc.h"
 #include "base/pool.h"
 #include "infer/engine.h"
-#include "infer/reorder.h"
 #include "run/plan.h"
 #include "sim/convert.h"
-#include "sim/reorder.h"
 
 enum {
   MAX_PLANS = 8,
@@ -280,19 +278,9 @@ static void *address(const chunk *c, int buffer) {
   return b->input >= 0 ? c->worker->bound[b->input] : (char *)c->worker->memory + b->offset;
 }
 
-static void reorder(const espq_step *s, const void *in, void *out) {
-  if (s->dtype == ESPQ_F32) {
-    espq_infer_reorder(s->from, s->to, s->images, s->channels, s->pixels, in, out);
-    return;
-  }
-  int bits = (int)espq_dtype_size(s->dtype) * 8;
-  if (s->to == ESPQ_NHWC16) espq_sim_to_nhwc16(bits, s->images, s->channels, s->pixels, in, out);
-  else espq_sim_to_plain(bits, s->images, s->channels, s->pixels, in, out);
-}
-
 static espq_status run_step(const chunk *c, const espq_step *s, espq_error *err) {
   if (!s->kernel) {
-    reorder(s, address(c, s->in[0].buffer), address(c, s->out[0].buffer));
+    espq_plan_reorder(&s->reorder, address(c, s->in[0].buffer), address(c, s->out[0].buffer));
     return ESPQ_OK;
   }
   const void **in = c->worker->ports;

@@ -6,7 +6,9 @@
 
 #include "base/alloc.h"
 #include "base/text.h"
+#include "infer/reorder.h"
 #include "run/batch.h"
+#include "sim/reorder.h"
 
 /* What building needs besides the plan: buffers of every value by layout, and who is needed at all. */
 typedef struct builder {
@@ -27,6 +29,19 @@ size_t espq_plan_bytes(const espq_typed_shape *type, espq_layout layout) {
   int64_t n, c, p;
   espq_plan_geometry(&type->shape, &n, &c, &p);
   return (size_t)(n * espq_layout_channels(layout, c) * p) * espq_dtype_size(type->dtype);
+}
+
+espq_reorder espq_plan_reorder_of(const espq_typed_shape *type, espq_layout from, espq_layout to) {
+  espq_reorder r = {.dtype = type->dtype, .from = from, .to = to};
+  espq_plan_geometry(&type->shape, &r.images, &r.channels, &r.pixels);
+  return r;
+}
+
+void espq_plan_reorder(const espq_reorder *r, const void *in, void *out) {
+  int bits = (int)espq_dtype_size(r->dtype) * 8;
+  if (r->dtype == ESPQ_F32) espq_infer_reorder(r->from, r->to, r->images, r->channels, r->pixels, in, out);
+  else if (r->to == ESPQ_NHWC16) espq_sim_to_nhwc16(bits, r->images, r->channels, r->pixels, in, out);
+  else espq_sim_to_plain(bits, r->images, r->channels, r->pixels, in, out);
 }
 
 static int new_buffer(espq_plan *p, size_t size, int input, espq_error *err) {
@@ -72,10 +87,7 @@ static int in_layout(builder *b, espq_id value, espq_layout layout, espq_error *
   int to = new_buffer(p, espq_plan_bytes(&p->values[value], layout), -1, err);
   espq_step *s = to < 0 ? NULL : new_step(p, 1, 1, err);
   if (!s) return -1;
-  s->from = layout != ESPQ_PLAIN ? ESPQ_PLAIN : home->layout;
-  s->to = layout;
-  s->dtype = p->values[value].dtype;
-  espq_plan_geometry(&p->values[value].shape, &s->images, &s->channels, &s->pixels);
+  s->reorder = espq_plan_reorder_of(&p->values[value], layout != ESPQ_PLAIN ? ESPQ_PLAIN : home->layout, layout);
   s->in[0].buffer = from;
   s->out[0].buffer = to;
   read_by(p, from, (int)p->nsteps - 1);
@@ -149,19 +161,9 @@ static espq_status add_kernel(builder *b, const espq_call *call, const espq_kern
   return status;
 }
 
-static void free_state(const espq_kernel *kernel, void *state) {
-  if (state && kernel->free) kernel->free(state);
-  else espq_free(state);
-}
-
-static const espq_kernel *kernel_of(const espq_node *n) {
-  if (!n->op) return NULL;
-  return n->column == ESPQ_COLUMN_Q ? n->op->q : n->op->f32;
-}
-
 static espq_status add_node(builder *b, espq_id id, espq_error *err) {
   const espq_graph *g = b->plan->graph;
-  const espq_kernel *kernel = kernel_of(&g->nodes[id]);
+  const espq_kernel *kernel = espq_kernel_of(&g->nodes[id]);
   espq_call call;
   espq_status status = espq_call_init(&call, g, id, b->plan->values, err);
   if (status) return status;
@@ -176,7 +178,7 @@ static espq_status add_node(builder *b, espq_id id, espq_error *err) {
   if (!status) status = kernel->prepare(b->env, &call, &prepared, err);
   if (!status) {
     status = add_kernel(b, &call, kernel, &prepared, err);
-    free_state(kernel, prepared.state); /* of aliases and failures; NULL once the plan owns it */
+    espq_kernel_free(kernel, prepared.state); /* of aliases and failures; NULL once the plan owns it */
   }
   espq_call_free(&call);
   return status;
@@ -206,7 +208,7 @@ static espq_status check_kernels(const builder *b, espq_error *err) {
   for (espq_id id = g->first; id != ESPQ_NONE; id = g->nodes[id].next) {
     const espq_node *n = &g->nodes[id];
     char label[256];
-    if (!node_needed(b, n) || kernel_of(n)) continue;
+    if (!node_needed(b, n) || espq_kernel_of(n)) continue;
     espq_text_add(&text, "%s%s", text.size ? ", " : "", espq_node_label(g, n, label, sizeof label));
   }
   if (!text.size) return ESPQ_OK;
@@ -327,7 +329,7 @@ void espq_plan_free(espq_plan *plan) {
   if (!plan) return;
   for (size_t i = 0; i < plan->nsteps; i++) {
     espq_step *s = &plan->steps[i];
-    if (s->kernel) free_state(s->kernel, s->prepared.state);
+    espq_kernel_free(s->kernel, s->prepared.state);
     espq_free(s->in);
   }
   espq_free(plan->steps);

@@ -22,15 +22,20 @@ typedef struct espq_operand {
   const void *constant; /* data of a constant, or NULL */
 } espq_operand;
 
+/* A tensor from one layout to another; one of them is PLAIN. */
+typedef struct espq_reorder {
+  espq_dtype dtype;
+  espq_layout from, to;
+  int64_t images, channels, pixels;
+} espq_reorder;
+
 typedef struct espq_step {
   espq_id node;
   const espq_kernel *kernel; /* NULL: a reorder */
   espq_prepared prepared;
   int nin, nout;
   espq_operand *in, *out;
-  espq_layout from, to; /* reorder */
-  espq_dtype dtype;
-  int64_t images, channels, pixels;
+  espq_reorder reorder;
 } espq_step;
 
 /* Where a value is found, and after which step (-1: from the start). */
@@ -71,6 +76,8 @@ void espq_plan_free(espq_plan *plan); /* NULL is allowed */
 size_t espq_plan_bytes(const espq_typed_shape *type, espq_layout layout);
 /* n, c, pixels of a shape, for layouts: rank 2 has one pixel. */
 void espq_plan_geometry(const espq_shape *shape, int64_t *images, int64_t *channels, int64_t *pixels);
+espq_reorder espq_plan_reorder_of(const espq_typed_shape *type, espq_layout from, espq_layout to);
+void espq_plan_reorder(const espq_reorder *reorder, const void *in, void *out);
 
 /* Gives every buffer its offset so that buffers alive at the same time do not overlap (memory.c). */
 espq_status espq_plan_place_buffers(espq_plan *plan, espq_error *err);

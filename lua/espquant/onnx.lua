@@ -18,6 +18,11 @@ function M.load(path, options)
   return model, notes
 end
 
+--- Reads a file that holds one tensor (a TensorProto, as in ONNX's own test data): the tensor, or nil, message, code.
+function M.load_tensor(path)
+  return core.onnx_read_tensor(path)
+end
+
 --- Writes a model, the whole file or nothing: true, or nil, message, code.
 function M.save(model, path)
   return core.onnx_write(model, path)

@@ -1,4 +1,5 @@
 /* The bounded scan: what no protobuf library may see, and that every refusal says where. */
+#include "onnx/proto.h"
 #include "onnx/scan.h"
 
 #include "check.h"
@@ -11,7 +12,7 @@ static espq_status scan(wire *w) {
   unsigned char *copy = malloc(w->size ? w->size : 1);
   memcpy(copy, w->bytes ? w->bytes : copy, w->size);
   memset(&err, 0, sizeof err);
-  espq_status status = espq_onnx_scan(copy, w->size, &err);
+  espq_status status = espq_onnx_scan(&onnx__model_proto__descriptor, copy, w->size, &err);
   free(copy);
   wire_free(w);
   return status;
