@@ -269,7 +269,7 @@ describe("a quantized graph", function()
         n = n + 1
       end
     end
-    assert.equal(48, n)
+    assert.equal(90, n)
   end)
 end)
 

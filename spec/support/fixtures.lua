@@ -1,7 +1,10 @@
---- Recorded cases of the original toolkit, packed: spec/fixtures/v1/<case>.tar.gz.
+--- What the original tools recorded, packed by scripts/pack_fixtures: spec/fixtures/v1/<case>.tar.gz, and v3.
 ---
 ---     local case = fixtures.open "lenet_100"
 ---     case.bytes "model.onnx"    case.tensor "input.npy"    case.json "int8-per-tensor-minmax/table.json"
+---     fixtures.open "negative"   fixtures.open("gemm_mlp", "v3")
+---
+--- A pack or a member that is absent is an error: specs fail then, and skip nothing.
 local cjson = require "cjson"
 local core = require "espquant.core"
 local gzip = require "espquant.codec.gzip"
@@ -9,10 +12,19 @@ local npy = require "espquant.codec.npy"
 
 local M = {}
 
+-- The models of v1. Packs of another structure are "negative", "convert_tool" and "entropy_unit".
 M.CASES = {
-  "add_shared_190", "conv_attrs_108", "extreme_117", "inception_104", "inception_sparse_153", "leaky_net_112",
-  "leaky_net_sat_154", "lenet_100", "lenet_tails_150", "mlp_103", "nobias_116", "prelu_net_113", "reshapes_107",
-  "slicing_114", "tiny_121", "wide_122",
+  "act_after_shape_119", "add_chain_109", "add_shared_190", "avgpool_pads_106", "concat_mix_120", "conv_attrs_108",
+  "dense_118", "extreme_117", "headpool_123", "inception_104", "inception_sparse_153", "leaky_net_112",
+  "leaky_net_sat_154", "lenet_100", "lenet_tails_150", "max_min_111", "mlp_103", "mobilenet_bn_101",
+  "mobilenet_bn_skew_152", "multi_out_115", "nobias_116", "pools_105", "prelu_net_113", "reshapes_107", "resnet_102",
+  "resnet_laplace_151", "slicing_114", "sub_mul_110", "tiny_121", "wide_122",
+}
+
+-- The models of v3.
+M.CASES_V3 = {
+  "concat_branches", "conv1d_net", "conv_bn_relu_cnn", "depthwise_block", "gemm_mlp", "leaky_prelu", "pools",
+  "reshape_transpose", "residual_add", "sigmoid_swish", "softmax_head", "tiny_conv_relu_gemm",
 }
 
 M.CONFIGURATIONS = {
@@ -38,21 +50,30 @@ local function untar(bytes)
   return files
 end
 
---- All members of spec/fixtures/<path>.
-function M.unpack(path)
-  local file = assert(io.open("spec/fixtures/" .. path, "rb"))
-  local packed = file:read "a"
-  file:close()
-  return untar(assert(gzip.gunzip(packed, 1 << 28)))
+-- All members of a pack: name -> bytes.
+local function unpack_file(path)
+  local file <close> = assert(io.open(path, "rb"))
+  return untar(assert(gzip.gunzip(file:read "a", 1 << 28)))
 end
 
-function M.open(name)
-  local files = M.unpack("v1/" .. name .. ".tar.gz")
+--- A pack: `files` (name -> bytes), and functions of a member's name that fail where it is absent, but for `has`.
+--- `names(pattern)` lists the members that match, sorted.
+function M.open(name, version)
+  local path = ("spec/fixtures/%s/%s.tar.gz"):format(version or "v1", name)
+  local files = unpack_file(path)
   local case = { files = files, name = name }
-  function case.bytes(path) return (assert(files[path], path)) end
-  function case.tensor(path) return core.tensor_frombytes((assert(npy.decode((case.bytes(path)))))) end
-  function case.json(path) return (cjson.decode((case.bytes(path)))) end
-  function case.has(path) return files[path] ~= nil end
+  function case.has(member) return files[member] ~= nil end
+  function case.bytes(member) return files[member] or error(("%s has no %s"):format(path, member), 2) end
+  function case.tensor(member) return core.tensor_frombytes((assert(npy.decode((case.bytes(member)))))) end
+  function case.json(member) return (cjson.decode((case.bytes(member)))) end
+  function case.names(pattern)
+    local list = {}
+    for member in pairs(files) do
+      if member:match(pattern) then list[#list + 1] = member end
+    end
+    table.sort(list)
+    return list
+  end
   return case
 end
 
