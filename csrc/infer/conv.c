@@ -85,10 +85,6 @@ static int list_choices(const espq_infer_conv_params *p, int in, int out, choice
   return count;
 }
 
-static dnnl_format_tag_t tag_of(espq_layout layout) {
-  return layout == ESPQ_C16 ? dnnl_nChw16c : layout == ESPQ_C8 ? dnnl_nChw8c : dnnl_nchw;
-}
-
 /* ---- preparation ---------------------------------------------------------------------------------- */
 
 /* The convolution oneDNN sees: padded channels are ordinary channels with zero weights. That keeps the lanes at
@@ -106,10 +102,12 @@ static espq_status describe(espq_infer_conv *conv, espq_infer_engine *engine, co
   dnnl_memory_desc_t src, weights, bias_md, dst;
   const int64_t grouped[] = {p->groups, p->oc / p->groups, p->ic / p->groups, p->kh, p->kw};
   bool g = p->groups > 1;
-  espq_status status = espq_infer_md(&src, 4, (const int64_t[]){p->n, p->ic, p->ih, p->iw}, tag_of(conv->in), err);
+  espq_status status =
+      espq_infer_md(&src, 4, (const int64_t[]){p->n, p->ic, p->ih, p->iw}, espq_infer_tag(conv->in), err);
   if (!status) status = espq_infer_md(&weights, g ? 5 : 4, grouped + !g, dnnl_format_tag_any, err);
   if (!status) status = espq_infer_md(&bias_md, 1, &p->oc, dnnl_a, err);
-  if (!status) status = espq_infer_md(&dst, 4, (const int64_t[]){p->n, p->oc, p->oh, p->ow}, tag_of(conv->out), err);
+  if (!status)
+    status = espq_infer_md(&dst, 4, (const int64_t[]){p->n, p->oc, p->oh, p->ow}, espq_infer_tag(conv->out), err);
   if (status) return status;
   const dnnl_dims_t strides = {p->sh, p->sw}, dilates = {p->dh - 1, p->dw - 1};
   const dnnl_dims_t before = {p->pt, p->pl}, after = {p->pb, p->pr};

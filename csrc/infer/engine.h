@@ -1,9 +1,9 @@
 /* engine.h - what the float kernels share: oneDNN's CPU engine, one stream per worker, the ISA cap.
  *
- * This folder computes on float arrays and knows no graph. Kernels that oneDNN does well (conv.h, gemm.h)
+ * This folder computes on float arrays and knows no graph. Kernels that oneDNN does well (conv.h, gemm.h, pool.h)
  * are prepared once for fixed sizes, which packs their weights, and then run from any number of threads:
  * a prepared object is never changed by a run, what a run needs to write belongs to the stream. The rest
- * (pool.h, unary.h, binary.h, softmax.h, reorder.h) is plain C and needs neither engine nor stream.
+ * (unary.h, binary.h, softmax.h, reorder.h) is plain C and needs neither engine nor stream.
  *
  * Ownership: an engine is counted; streams and prepared objects hold a reference, so it may be freed
  * first. A stream belongs to one thread at a time and runs what its own engine prepared.

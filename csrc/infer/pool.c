@@ -2,9 +2,16 @@
 
 #include <float.h>
 
+#include "base/alloc.h"
+#include "infer/prim.h"
 #include "infer/simd.h"
 
 typedef espq_infer_pool_params params;
+
+struct espq_infer_pool {
+  params params;
+  espq_infer_prim prim; /* without a primitive: plain C */
+};
 
 /* ---- sizes ---------------------------------------------------------------------------------------- */
 
@@ -16,11 +23,29 @@ static bool axis_ok(int64_t in, int64_t out, int64_t k, int64_t s, int64_t d, in
   return (out - 1) * s < before + in + after;
 }
 
-espq_status espq_infer_pool_check(const params *p, espq_error *err) {
+static espq_status check_params(const params *p, espq_error *err) {
   if (p->n < 1 || p->c < 1 || !axis_ok(p->ih, p->oh, p->kh, p->sh, p->dh, p->pt, p->pb) ||
       !axis_ok(p->iw, p->ow, p->kw, p->sw, p->dw, p->pl, p->pr))
     return espq_fail(err, ESPQ_EFORMAT, "a pooling window does not fit its image");
   return ESPQ_OK;
+}
+
+params espq_infer_pool_global(espq_infer_pool_kind kind, espq_layout layout, int64_t n, int64_t channels,
+                              int64_t height, int64_t width) {
+  return (params){.kind = kind,
+                  .layout = layout,
+                  .n = n,
+                  .c = channels,
+                  .ih = height,
+                  .iw = width,
+                  .oh = 1,
+                  .ow = 1,
+                  .kh = height,
+                  .kw = width,
+                  .sh = 1,
+                  .sw = 1,
+                  .dh = 1,
+                  .dw = 1};
 }
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -34,7 +59,7 @@ static int64_t count_taps(int64_t start, int64_t k, int64_t d, int64_t low, int6
   return end > first ? end - first : 0;
 }
 
-/* ---- windows -------------------------------------------------------------------------------------- */
+/* ---- plain C -------------------------------------------------------------------------------------- */
 
 #define TAP_PARAMS (int block, bool max, int64_t count, int64_t step, const float *src, float *row)
 #define TAP_ARGS   (block, max, count, step, src, row)
@@ -44,8 +69,7 @@ SIMD_BODY void tap_lanes(int block, bool max, int64_t count, int64_t step, const
   for (int64_t i = 0; i < count; i++)
     for (int l = 0; l < block; l++) {
       float v = src[i * step * block + l], old = row[i * block + l];
-      float larger = v > old || v != v ? v : old;
-      row[i * block + l] = max ? larger : old + v;
+      row[i * block + l] = max ? (v > old ? v : old) : old + v;
     }
 }
 
@@ -99,7 +123,7 @@ static void clear_tail(const params *p, int block, float *plane) {
     for (int l = (int)(p->c % block); l < block; l++) plane[i * block + l] = 0;
 }
 
-void espq_infer_pool(const params *p, const float *src, float *dst) {
+static void run_plain(const params *p, const float *src, float *dst) {
   int block = espq_layout_block(p->layout);
   for (int64_t i = 0; i < p->n; i++) {
     for (int64_t c = 0; c < p->c; c += block) {
@@ -111,49 +135,99 @@ void espq_infer_pool(const params *p, const float *src, float *dst) {
   }
 }
 
-/* ---- whole images --------------------------------------------------------------------------------- */
+/* ---- oneDNN --------------------------------------------------------------------------------------- */
 
-#define GLOBAL_PARAMS \
-  (int lanes, bool max, int64_t spatial, int64_t lane_step, int64_t pixel_step, const float *src, float *dst)
-#define GLOBAL_ARGS (lanes, max, spatial, lane_step, pixel_step, src, dst)
-
-/* Reduces `lanes` channels side by side; each sum still runs in index order. */
-SIMD_BODY void reduce(int lanes, bool max, int64_t spatial, int64_t lane_step, int64_t pixel_step, const float *src,
-                      float *dst) {
-  float acc[16];
-  for (int l = 0; l < lanes; l++) acc[l] = max ? -FLT_MAX : 0;
-  for (int64_t p = 0; p < spatial; p++)
-    for (int l = 0; l < lanes; l++) {
-      float v = src[p * pixel_step + l * lane_step];
-      float larger = v > acc[l] || v != v ? v : acc[l];
-      acc[l] = max ? larger : acc[l] + v;
-    }
-  for (int l = 0; l < lanes; l++) dst[l] = max ? acc[l] : acc[l] / (float)spatial;
+/* What the window needs behind the image to reach `out` places: pads of ONNX and the overhang of its ceil_mode. */
+static int64_t reach(int64_t in, int64_t out, int64_t k, int64_t s, int64_t d, int64_t before) {
+  int64_t need = (out - 1) * s + (k - 1) * d + 1 - before - in;
+  return need > 0 ? need : 0;
 }
 
-SIMD_BODY void reduce_block_body GLOBAL_PARAMS {
-  if (lane_step == 1 && lanes == 16) {
-    if (max) reduce(16, true, spatial, 1, 16, src, dst);
-    else reduce(16, false, spatial, 1, 16, src, dst);
-  } else if (lanes == 8) {
-    if (max) reduce(8, true, spatial, lane_step, pixel_step, src, dst);
-    else reduce(8, false, spatial, lane_step, pixel_step, src, dst);
-  } else {
-    reduce(lanes, max, spatial, lane_step, pixel_step, src, dst);
-  }
+/* A line is pooled as a column: oneDNN unrolls the width of a window, and loops over its height. */
+static params upright(const params *p) {
+  params q = *p;
+  if (p->ih != 1 || p->oh != 1 || p->kh != 1 || p->pt || p->pb) return q;
+  q.ih = p->iw, q.oh = p->ow, q.kh = p->kw, q.sh = p->sw, q.dh = p->dw, q.pt = p->pl, q.pb = p->pr;
+  q.iw = q.ow = q.kw = q.sw = q.dw = 1;
+  q.pl = q.pr = 0;
+  return q;
 }
-SIMD_CLONES(reduce_block, GLOBAL_PARAMS, GLOBAL_ARGS)
 
-void espq_infer_pool_global(espq_infer_pool_kind kind, espq_layout layout, int64_t n, int64_t channels, int64_t spatial,
-                            const float *src, float *dst) {
-  int block = espq_layout_block(layout);
-  bool max = kind == ESPQ_INFER_POOL_MAX, plain = layout == ESPQ_PLAIN;
-  int64_t stored = espq_layout_channels(layout, channels);
-  for (int64_t i = 0; i < n; i++) {
-    int lanes;
-    for (int64_t c = 0; c < stored; c += lanes, src += lanes * spatial, dst += lanes) {
-      lanes = plain ? (int)least(8, stored - c) : block;
-      reduce_block(lanes, max, spatial, plain ? spatial : 1, plain ? 1 : block, src, dst);
-    }
+/* Its sizes are ints, and a wide window makes long code. */
+static bool small_enough(const params *p) {
+  const int64_t limit = 1 << 29, widest = 4096;
+  int64_t pixels = p->ih * p->iw > p->oh * p->ow ? p->ih * p->iw : p->oh * p->ow, count;
+  if (p->kw > widest || pixels >= limit) return false;
+  return espq_mul64(p->n, espq_layout_channels(p->layout, p->c), &count) && espq_mul64(count, pixels, &count) &&
+         count < limit;
+}
+
+static dnnl_alg_kind_t algorithm(const params *p, const dnnl_dims_t after) {
+  if (p->kind == ESPQ_INFER_POOL_MAX) return dnnl_pooling_max;
+  if (!p->count_include_pad || !(p->pt || p->pl || p->pb || p->pr)) return dnnl_pooling_avg_exclude_padding;
+  if (after[0] > p->pb || after[1] > p->pr) return dnnl_alg_kind_undef; /* it would count the overhang */
+  return dnnl_pooling_avg_include_padding;
+}
+
+/* Padding lanes are ordinary channels of zeros. */
+static espq_status describe(espq_infer_prim *prim, espq_infer_engine *engine, const params *p, espq_error *err) {
+  const int64_t c = espq_layout_channels(p->layout, p->c);
+  const dnnl_dims_t strides = {p->sh, p->sw}, kernel = {p->kh, p->kw}, dilates = {p->dh - 1, p->dw - 1};
+  const dnnl_dims_t before = {p->pt, p->pl};
+  const dnnl_dims_t after = {reach(p->ih, p->oh, p->kh, p->sh, p->dh, p->pt),
+                             reach(p->iw, p->ow, p->kw, p->sw, p->dw, p->pl)};
+  dnnl_alg_kind_t kind = algorithm(p, after);
+  if (kind == dnnl_alg_kind_undef) return espq_infer_dnnl_fail(err, dnnl_unimplemented, "pooling");
+  dnnl_memory_desc_t src, dst;
+  espq_status status = espq_infer_md(&src, 4, (const int64_t[]){p->n, c, p->ih, p->iw}, espq_infer_tag(p->layout), err);
+  if (!status)
+    status = espq_infer_md(&dst, 4, (const int64_t[]){p->n, c, p->oh, p->ow}, espq_infer_tag(p->layout), err);
+  if (status) return status;
+  dnnl_pooling_v2_desc_t desc;
+  dnnl_status_t s = dnnl_pooling_v2_forward_desc_init(&desc, dnnl_forward_inference, kind, &src, &dst, strides, kernel,
+                                                      dilates, before, after);
+  if (s != dnnl_success) return espq_infer_dnnl_fail(err, s, "pooling");
+  return espq_infer_prim_describe(prim, engine, &desc, false, false, err);
+}
+
+/* Compiles it for oneDNN if that has a kernel better than its reference. */
+static espq_status compile(espq_infer_pool *pool, espq_infer_engine *engine, espq_error *err) {
+  params p = upright(&pool->params);
+  if (!small_enough(&p)) return ESPQ_OK;
+  espq_status status = describe(&pool->prim, engine, &p, err);
+  if (!status && !espq_infer_prim_is_reference(&pool->prim)) return espq_infer_prim_compile(&pool->prim, err);
+  espq_infer_prim_free(&pool->prim);
+  return status == ESPQ_EUNSUPPORTED ? ESPQ_OK : status;
+}
+
+espq_status espq_infer_pool_prepare(espq_infer_engine *engine, const params *p, espq_infer_pool **out,
+                                    espq_error *err) {
+  *out = NULL;
+  espq_status status = check_params(p, err);
+  if (status) return status;
+  espq_infer_pool *pool = espq_calloc(1, sizeof *pool);
+  if (!pool) return espq_fail_memory(err);
+  pool->params = *p;
+  status = compile(pool, engine, err);
+  if (status) {
+    espq_infer_pool_free(pool);
+    return status;
   }
+  *out = pool;
+  return ESPQ_OK;
+}
+
+bool espq_infer_pool_on_onednn(const espq_infer_pool *pool) { return pool->prim.primitive != NULL; }
+
+espq_status espq_infer_pool_run(espq_infer_pool *pool, espq_infer_stream *stream, const float *src, float *dst,
+                                espq_error *err) {
+  if (espq_infer_pool_on_onednn(pool)) return espq_infer_prim_run(&pool->prim, stream, src, NULL, dst, err);
+  run_plain(&pool->params, src, dst);
+  return ESPQ_OK;
+}
+
+void espq_infer_pool_free(espq_infer_pool *pool) {
+  if (!pool) return;
+  espq_infer_prim_free(&pool->prim);
+  espq_free(pool);
 }

@@ -1,16 +1,22 @@
-/* pool.h - maximum and average over windows, in plain C for the layouts PLAIN, C8 and C16.
+/* pool.h - maximum and average over windows, in the layouts PLAIN, C8 and C16.
  *
- * An average is the float32 sum of the window in index order, divided once by the count: exactly what the original
- * tool's simulation needs, so there is no other average. The count is of elements inside the image, or with
- * count_include_pad of those inside the padded image; where the window hangs over the padded end (ONNX ceil_mode)
- * nothing is counted there, as in onnxruntime. A maximum with a NaN in its window is NaN; a window wholly
- * outside gives the lowest float, an average there 0. Padding lanes of blocked tensors stay 0.
- * Every image is computed on its own. No allocation, nothing fails once the sizes are checked.
+ * They run on oneDNN. Plain C loops stand in where oneDNN has nothing but its reference loops, 40 to 300 times slower
+ * (dilations, pads as wide as the window), or cannot express the window (overhanging padding that counts, windows
+ * wholly outside, last windows left out). Both give the same bits: an average is the float32 sum of the window in index order,
+ * divided once by the count, which the original tool's simulation needs. oneDNN does not promise that order; the
+ * test of this file holds it to it.
+ *
+ * The count is of elements inside the image, or with count_include_pad of those inside the padded image; where the
+ * window hangs over the padded end (ONNX ceil_mode) nothing is counted there, as in onnxruntime. A maximum passes
+ * over NaN; of no number at all it is the lowest float, and an average of nothing is 0. Padding lanes of blocked
+ * tensors stay 0. Every image is computed on its own, with the same bits at every batch size.
  *
  *   espq_infer_pool_params p = {.kind = ESPQ_INFER_POOL_MAX, .layout = ESPQ_C16, .n = 1, .c = 64, .ih = 112,
  *     .iw = 112, .oh = 56, .ow = 56, .kh = 3, .kw = 3, .sh = 2, .sw = 2, .dh = 1, .dw = 1, .pt = 1, .pl = 1,
  *     .pb = 1, .pr = 1};
- *   if (espq_infer_pool_check(&p, err)) ...   espq_infer_pool(&p, src, dst);
+ *   espq_infer_pool_prepare(engine, &p, &pool, err);
+ *   espq_infer_pool_run(pool, stream, src, dst, err);
+ *   espq_infer_pool_free(pool);
  */
 #ifndef ESPQ_INFER_POOL_H
 #define ESPQ_INFER_POOL_H
@@ -18,8 +24,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/error.h"
-#include "base/layout.h"
+#include "infer/engine.h"
 
 typedef enum espq_infer_pool_kind { ESPQ_INFER_POOL_MAX, ESPQ_INFER_POOL_AVERAGE } espq_infer_pool_kind;
 
@@ -32,15 +37,24 @@ typedef struct espq_infer_pool_params {
   bool count_include_pad;
 } espq_infer_pool_params;
 
+typedef struct espq_infer_pool espq_infer_pool;
+
+/* The window over whole images: one value per channel. */
+espq_infer_pool_params espq_infer_pool_global(espq_infer_pool_kind kind, espq_layout layout, int64_t n,
+                                              int64_t channels, int64_t height, int64_t width);
+
 /* ESPQ_EFORMAT unless sizes, strides and dilations are at least 1, pads at least 0, the last window begins before
  * the padded end, and all are below 2^29. */
-espq_status espq_infer_pool_check(const espq_infer_pool_params *params, espq_error *err);
+espq_status espq_infer_pool_prepare(espq_infer_engine *engine, const espq_infer_pool_params *params,
+                                    espq_infer_pool **out, espq_error *err);
 
-/* dst = pooled src; params must pass the check; src and dst must not overlap. */
-void espq_infer_pool(const espq_infer_pool_params *params, const float *src, float *dst);
+/* True when it runs on oneDNN. */
+bool espq_infer_pool_on_onednn(const espq_infer_pool *pool);
 
-/* One value per channel over all `spatial` pixels: the same values as a window over the whole image, faster. */
-void espq_infer_pool_global(espq_infer_pool_kind kind, espq_layout layout, int64_t n, int64_t channels, int64_t spatial,
-                            const float *src, float *dst);
+/* src and dst must not overlap. Several streams may run one pool at the same time. */
+espq_status espq_infer_pool_run(espq_infer_pool *pool, espq_infer_stream *stream, const float *src, float *dst,
+                                espq_error *err);
+
+void espq_infer_pool_free(espq_infer_pool *pool); /* NULL is allowed */
 
 #endif

@@ -26,6 +26,10 @@ espq_status espq_infer_md(dnnl_memory_desc_t *md, int rank, const int64_t *dims,
   return status == dnnl_success ? ESPQ_OK : espq_infer_dnnl_fail(err, status, "tensor");
 }
 
+dnnl_format_tag_t espq_infer_tag(espq_layout layout) {
+  return layout == ESPQ_C16 ? dnnl_nChw16c : layout == ESPQ_C8 ? dnnl_nChw8c : dnnl_nchw;
+}
+
 static dnnl_status_t make_attributes(bool relu, dnnl_primitive_attr_t *attr) {
   dnnl_post_ops_t ops = NULL;
   dnnl_status_t status = dnnl_primitive_attr_create(attr);

@@ -52,6 +52,9 @@ void *espq_infer_stream_scratch(espq_infer_stream *stream, size_t bytes);
 espq_status espq_infer_md(dnnl_memory_desc_t *md, int rank, const int64_t *dims, dnnl_format_tag_t tag,
                           espq_error *err);
 
+/* The tag of float images in a layout. */
+dnnl_format_tag_t espq_infer_tag(espq_layout layout);
+
 /* Makes prim->desc and what can be asked of it (md, used) from an operation descriptor. prim is zeroed by the
  * caller and freed by it (espq_infer_prim_free) after a failure too. ESPQ_EUNSUPPORTED: no implementation. */
 espq_status espq_infer_prim_describe(espq_infer_prim *prim, espq_infer_engine *engine, const void *op_desc, bool bias,

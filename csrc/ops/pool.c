@@ -49,11 +49,6 @@ static espq_status infer_global(espq_call *call, espq_error *err) {
 
 /* ---- float ---- */
 
-typedef struct window_f32 {
-  bool empty; /* no images or no channels: nothing to do */
-  espq_infer_pool_params params;
-} window_f32;
-
 static espq_infer_pool_params float_params(const espq_call *call, espq_infer_pool_kind kind, const espq_window *w) {
   return (espq_infer_pool_params){.kind = kind,
                                   .layout = call->in[0].layout,
@@ -76,27 +71,32 @@ static espq_infer_pool_params float_params(const espq_call *call, espq_infer_poo
                                   .count_include_pad = espq_node_int(call->node, "count_include_pad", 0) != 0};
 }
 
-static espq_status prepare_window(espq_call *call, espq_infer_pool_kind kind, espq_prepared *out, espq_error *err) {
-  espq_window w;
-  espq_status status = espq_window_read(call, NULL, &w, err);
-  if (status) return status;
-  window_f32 s = {.params = float_params(call, kind, &w)};
-  s.empty = s.params.n == 0 || s.params.c == 0;
-  if (!s.empty && espq_infer_pool_check(&s.params, err)) return espq_call_prefix(call, err);
-  window_f32 *state = espq_alloc(sizeof *state);
-  if (!state) return espq_fail_memory(err);
-  *state = s;
+/* No images or no channels: no state, nothing to do. */
+static espq_status prepare_float(const espq_env *env, espq_call *call, const espq_infer_pool_params *params,
+                                 espq_prepared *out, espq_error *err) {
   call->out[0].layout = call->in[0].layout;
-  out->state = state;
+  if (params->n == 0 || params->c == 0) return ESPQ_OK;
+  espq_infer_pool *pool;
+  if (espq_infer_pool_prepare(env->engine, params, &pool, err)) return espq_call_prefix(call, err);
+  out->state = pool;
   return ESPQ_OK;
 }
 
-static espq_status run_window(const espq_run_args *args, espq_error *err) {
-  (void)err;
-  const window_f32 *s = args->state;
-  if (!s->empty) espq_infer_pool(&s->params, args->in[0], args->out[0]);
-  return ESPQ_OK;
+static espq_status prepare_window(const espq_env *env, espq_call *call, espq_infer_pool_kind kind, espq_prepared *out,
+                                  espq_error *err) {
+  espq_window w;
+  espq_status status = espq_window_read(call, NULL, &w, err);
+  if (status) return status;
+  espq_infer_pool_params params = float_params(call, kind, &w);
+  return prepare_float(env, call, &params, out, err);
 }
+
+static espq_status run_float(const espq_run_args *args, espq_error *err) {
+  espq_infer_pool *pool = (espq_infer_pool *)args->state;
+  return pool ? espq_infer_pool_run(pool, args->stream, args->in[0], args->out[0], err) : ESPQ_OK;
+}
+
+static void free_float(void *state) { espq_infer_pool_free(state); }
 
 static espq_status refuse_indices(const espq_call *call, espq_error *err) {
   if (call->nout < 2 || !call->out[1].present) return ESPQ_OK;
@@ -104,52 +104,36 @@ static espq_status refuse_indices(const espq_call *call, espq_error *err) {
 }
 
 static espq_status prepare_max(const espq_env *env, espq_call *call, espq_prepared *out, espq_error *err) {
-  (void)env;
   espq_status status = refuse_indices(call, err);
-  return status ? status : prepare_window(call, ESPQ_INFER_POOL_MAX, out, err);
+  return status ? status : prepare_window(env, call, ESPQ_INFER_POOL_MAX, out, err);
 }
 
 static espq_status prepare_average(const espq_env *env, espq_call *call, espq_prepared *out, espq_error *err) {
-  (void)env;
-  return prepare_window(call, ESPQ_INFER_POOL_AVERAGE, out, err);
+  return prepare_window(env, call, ESPQ_INFER_POOL_AVERAGE, out, err);
 }
 
-typedef struct global_f32 {
-  espq_infer_pool_kind kind;
-  espq_layout layout;
-  espq_image image;
-} global_f32;
-
-static espq_status prepare_global(espq_call *call, espq_infer_pool_kind kind, espq_prepared *out, espq_error *err) {
-  global_f32 *s = espq_alloc(sizeof *s);
-  if (!s) return espq_fail_memory(err);
-  *s = (global_f32){kind, call->in[0].layout, espq_image_of(&call->in[0].shape)};
-  call->out[0].layout = call->in[0].layout;
-  out->state = s;
-  return ESPQ_OK;
+static espq_status prepare_global(const espq_env *env, espq_call *call, espq_infer_pool_kind kind, espq_prepared *out,
+                                  espq_error *err) {
+  const espq_shape *x = &call->in[0].shape;
+  espq_image image = espq_image_of(x);
+  int64_t width = x->rank == 4 ? x->dim[3] : 1; /* of other ranks a column, as the order of pixels is all that counts */
+  espq_infer_pool_params params =
+      espq_infer_pool_global(kind, call->in[0].layout, image.n, image.c, image.pixels / width, width);
+  return prepare_float(env, call, &params, out, err);
 }
 
 static espq_status prepare_global_max(const espq_env *env, espq_call *call, espq_prepared *out, espq_error *err) {
-  (void)env;
-  return prepare_global(call, ESPQ_INFER_POOL_MAX, out, err);
+  return prepare_global(env, call, ESPQ_INFER_POOL_MAX, out, err);
 }
 
 static espq_status prepare_global_average(const espq_env *env, espq_call *call, espq_prepared *out, espq_error *err) {
-  (void)env;
-  return prepare_global(call, ESPQ_INFER_POOL_AVERAGE, out, err);
+  return prepare_global(env, call, ESPQ_INFER_POOL_AVERAGE, out, err);
 }
 
-static espq_status run_global(const espq_run_args *args, espq_error *err) {
-  (void)err;
-  const global_f32 *s = args->state;
-  espq_infer_pool_global(s->kind, s->layout, s->image.n, s->image.c, s->image.pixels, args->in[0], args->out[0]);
-  return ESPQ_OK;
-}
-
-static const espq_kernel max_f32 = {prepare_max, run_window, NULL};
-static const espq_kernel average_f32 = {prepare_average, run_window, NULL};
-static const espq_kernel global_max_f32 = {prepare_global_max, run_global, NULL};
-static const espq_kernel global_average_f32 = {prepare_global_average, run_global, NULL};
+static const espq_kernel max_f32 = {prepare_max, run_float, free_float};
+static const espq_kernel average_f32 = {prepare_average, run_float, free_float};
+static const espq_kernel global_max_f32 = {prepare_global_max, run_float, free_float};
+static const espq_kernel global_average_f32 = {prepare_global_average, run_float, free_float};
 
 /* ---- integers ---- */
 

@@ -130,6 +130,18 @@ static void report(const char *name, int64_t bytes, double seconds) {
 }
 
 /* 64 channels of 28 x 28: input and output stay in the L2 cache. */
+static void bench_pool(const char *what, espq_infer_pool_params p, const float *x, float *y) {
+  char name[60];
+  double s;
+  espq_infer_pool *pool;
+  if (espq_infer_pool_prepare(engine, &p, &pool, NULL)) return;
+  MEASURE(s, espq_infer_pool_run(pool, stream, x, y, NULL));
+  snprintf(name, sizeof name, "%s, layout %d, %s", what, p.layout,
+           espq_infer_pool_on_onednn(pool) ? "oneDNN" : "loops");
+  report(name, p.n * p.c * p.ih * p.iw * 4, s);
+  espq_infer_pool_free(pool);
+}
+
 static void bench_elementwise(void) {
   enum { C = 64, P = 28 * 28, N = C * P, BYTES = 2 * N * 4 };
   float *x = random_floats(N), *y = random_floats(N), *z = random_floats(N);
@@ -169,13 +181,12 @@ static void bench_elementwise(void) {
                                 .sw = 2,
                                 .dh = 1,
                                 .dw = 1};
-    char name[40];
-    MEASURE(s, espq_infer_pool(&p, x, y));
-    snprintf(name, sizeof name, "max 2x2/2, layout %d", l);
-    report(name, BYTES / 2, s);
-    MEASURE(s, espq_infer_pool_global(ESPQ_INFER_POOL_AVERAGE, (espq_layout)l, 1, C, P, x, y));
-    snprintf(name, sizeof name, "global average, layout %d", l);
-    report(name, BYTES / 2, s);
+    bench_pool("max 2x2/2", p, x, y);
+    p.kh = p.kw = 3, p.pt = p.pl = 1, p.kind = ESPQ_INFER_POOL_AVERAGE;
+    bench_pool("average 3x3/2", p, x, y);
+    p.dh = p.dw = 2, p.pb = p.pr = 2;
+    bench_pool("average 3x3/2 dilated", p, x, y);
+    bench_pool("global average", espq_infer_pool_global(ESPQ_INFER_POOL_AVERAGE, (espq_layout)l, 1, C, 28, 28), x, y);
   }
   espq_free(x), espq_free(y), espq_free(z);
 }
