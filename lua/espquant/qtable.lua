@@ -8,7 +8,8 @@
 --- An entry is `{name=, kind=, exponents=}`; kind is "input", "activation", "weight", "bias", "alpha" or "shape". An
 --- exponent is an integer, or -math.huge, math.huge or NaN for a scale of 0, infinity or NaN. Where a scale is no power
 --- of two, the entry has `scales` instead. A pickle tells neither widths nor most kinds: these entries have no `kind`,
---- but a `form`, the Python type they came as and go back as.
+--- but a `form`, the Python type they came as and go back as. Entries that share one object in a pickle share one list
+--- of numbers here: a table that is read and saved again gives the same bytes.
 
 local core = require "espquant.core"
 local json = require "espquant.json"
@@ -160,10 +161,11 @@ end
 
 --- The bytes of the original's file, or nil, message, code.
 function Table:to_pickle()
-  local list = {}
+  local list, scales = {}, {}
   for i, entry in ipairs(self.entries) do
-    local form = form_of(entry, self.facts)
-    list[i] = { name = entry.name, kind = form, values = form == "str" and { "ShapeInfo" } or self:scales(entry.name) }
+    local form, numbers = form_of(entry, self.facts), entry.scales or entry.exponents
+    scales[numbers] = scales[numbers] or form == "str" and { "ShapeInfo" } or self:scales(entry.name)
+    list[i] = { name = entry.name, kind = form, values = scales[numbers] }
   end
   return pickle.encode_table(list)
 end
@@ -187,11 +189,12 @@ end
 local function from_pickle(bytes)
   local list, message, code = pickle.decode_table(bytes)
   if not list then return nil, message, code end
-  local t, has_scalars = M.new { runtime = "v1" }, false
+  local t, has_scalars, read = M.new { runtime = "v1" }, false, {}
   for _, item in ipairs(list) do has_scalars = has_scalars or item.kind == "float64" end
   for _, item in ipairs(list) do
     local scales = item.kind == "str" and {} or item.values
-    local exponents = exponents_of(scales)
+    if read[scales] == nil then read[scales] = exponents_of(scales) or false end
+    local exponents = read[scales] or nil
     put(t, item.name, {
       kind = kind_of(item, has_scalars), form = item.kind,
       exponents = exponents, scales = not exponents and scales or nil,

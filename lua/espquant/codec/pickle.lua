@@ -18,6 +18,8 @@
 --      { name = "conv_w",    kind = "array",   values = {0.5, 0.25} },   numpy float64 array
 --      { name = "slope",     kind = "float",   values = {0.25} },        Python float
 --      { name = "shape_out", kind = "str",     values = {"ShapeInfo"} } }
+--
+-- Entries that were one object in Python have one list of values, and are written as one object again.
 
 local fault = require "espquant.codec.fault"
 local globals = require "espquant.codec.pickle_globals"
@@ -64,14 +66,18 @@ local function table_entry(key, value)
 end
 
 local function read_table(bytes, limits)
-  local dict, entries = reader.read(bytes, limits), {}
+  local dict, entries, lists = reader.read(bytes, limits), {}, {}
   if globals.type_name(dict) ~= "dict" then
     fault.raise("format", "pickle table: the file holds a %s, expected a dict", globals.type_name(dict))
   elseif #dict.keys == 0 then
     fault.raise("format", "pickle table: the dict is empty")
   end
+  writer.check_count(#dict.keys)
   for index, key in ipairs(dict.keys) do
-    entries[index] = table_entry(key, dict.values[index])
+    local value = dict.values[index]
+    local entry = table_entry(key, value)
+    lists[value] = lists[value] or entry.values
+    entry.values, entries[index] = type(value) == "table" and lists[value] or entry.values, entry
   end
   return entries
 end

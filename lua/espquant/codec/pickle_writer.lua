@@ -2,11 +2,15 @@
 --
 -- Every object that can recur is given the next memo number when first written (BINPUT) and recalled
 -- later (BINGET): the two numpy names, the dtype, the byte string b'b' and the text of Shape entries
--- recur. With entries that share no scalar, the bytes are those Python writes.
+-- recur, and so does a numpy value that stands under several names: entries of one kind that have one and the
+-- same list of values. The bytes are those that Python writes.
 
 local fault = require "espquant.codec.fault"
 
 local M = {}
+
+--- The most entries of a table, both ways: what is written can be read, within `pickle_reader.limits`.
+M.MAX_ENTRIES = 100000
 
 local BATCH = 1000 -- items between MARK and SETITEMS
 
@@ -99,17 +103,27 @@ end
 
 local kinds = {}
 
+-- Recalls the numpy value of an entry that had the same list; else the key to memoize it under.
+local function recall_shared(writer, entry)
+  local key = ("%s %p"):format(entry.kind, entry.values)
+  return writer:recall(key), key
+end
+
 function kinds.float64(writer, entry)
+  local done, key = recall_shared(writer, entry)
+  if done then return end
   writer:global "numpy.core.multiarray scalar"
   writer:dtype()
   writer:bytes(string.pack("<d", entry.values[1]))
   writer:put "\x86"
   writer:memoize()
   writer:put "R"
-  writer:memoize()
+  writer:memoize(key)
 end
 
 function kinds.array(writer, entry)
+  local done, key = recall_shared(writer, entry)
+  if done then return end
   local data = {}
   for index, value in ipairs(entry.values) do
     data[index] = string.pack("<d", value)
@@ -121,7 +135,7 @@ function kinds.array(writer, entry)
   writer:put "\x87"
   writer:memoize()
   writer:put "R"
-  writer:memoize()
+  writer:memoize(key)
   writer:put "("
   writer:integer(1)
   writer:tuple1(#data)
@@ -186,8 +200,16 @@ local function write_items(writer, entries)
   until count < BATCH
 end
 
+--- Raises a fault for a table of more entries than can be written and read.
+function M.check_count(count)
+  if count > M.MAX_ENTRIES then
+    fault.raise("limit", "pickle table: %d entries, the limit is %d", count, M.MAX_ENTRIES)
+  end
+end
+
 --- The pickle's bytes; see `espquant.codec.pickle`.
 function M.write(entries)
+  M.check_count(#entries)
   local writer, seen = setmetatable({ out = {}, memo = {}, memo_count = 0 }, Writer), {}
   for index, entry in ipairs(entries) do
     check_entry(entry, index, seen)
