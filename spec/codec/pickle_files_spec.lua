@@ -9,12 +9,9 @@ local writer = require "espquant.codec.pickle_writer"
 
 -- Files of one kind, in order of their names: kind.pyX.Y_npA.B.C.pN.pickle.
 local function each(kind, visit)
-  local files, names = fixtures.unpack "pickle/python.tar.gz", {}
-  for name in pairs(files) do
-    if name:match("^" .. kind .. "%.") and name:match "%.pickle$" then names[#names + 1] = name end
-  end
-  table.sort(names)
-  for _, name in ipairs(names) do visit(files[name], name, files[kind .. ".json"]) end
+  local pack = fixtures.open("python", "pickle")
+  local names = pack.names("^" .. kind .. "%..*%.pickle$")
+  for _, name in ipairs(names) do visit(pack.bytes(name), name, pack.files[kind .. ".json"]) end
   return #names
 end
 
