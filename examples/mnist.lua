@@ -3,7 +3,7 @@
 local espquant = require "espquant"
 local clock = require "espquant.core".clock
 local here = arg[0]:match "^(.*/)" or "./"
-local out = arg[1] or here .. "../build/mnist"
+local out = arg[1] or (here .. "../build/mnist"):gsub("^%./", ""):gsub("[^/.][^/]*/%.%./", "")
 assert(os.execute("mkdir -p '" .. out .. "'"))
 
 local function digits(name, options) return assert(espquant.dataset(here .. "data/mnist/" .. name, options)) end

@@ -58,11 +58,11 @@ describe("a Calibrator", function()
 
   it("refuses wrong options in the original's words", function()
     for text, arguments in pairs {
-      ["supported quantization bit: 8 or 16"] = { "int9" },
-      ["supported granularity: `per-tensor` or `per-channel`"] = { "int8", "per-axis" },
-      ["supported calibration method: `minmax` or `entropy`"] = { "int8", "per-tensor", "kl" },
-      ["int16 only supports per-tensor quantization"] = { "int16", "per-channel" },
-      ["int16 only supports minmax calibration method"] = { "int16", "per-tensor", "entropy" },
+      ['supported quantization bit: 8 or 16; expected `int8` or `int16`, got "int9"'] = { "int9" },
+      ['supported granularity: `per-tensor` or `per-channel`, got "per-axis"'] = { "int8", "per-axis" },
+      ['supported calibration method: `minmax` or `entropy`, got "kl"'] = { "int8", "per-tensor", "kl" },
+      ['int16 only supports per-tensor quantization, got "per-channel"'] = { "int16", "per-channel" },
+      ['int16 only supports minmax calibration method, got "entropy"'] = { "int16", "per-tensor", "entropy" },
     } do
       assert.has_error(function() Calibrator(table.unpack(arguments)) end, text)
     end
@@ -73,14 +73,14 @@ describe("a Calibrator", function()
     local function refuses(text, ...)
       assert.same({ false, text }, { pcall(c.set_method, c, ...) })
     end
-    refuses("int16 only supports per-tensor quantization", "per-channel", "minmax")
-    refuses("int16 only supports minmax calibration method", "per-tensor", "entropy")
+    refuses('int16 only supports per-tensor quantization, got "per-channel"', "per-channel", "minmax")
+    refuses('int16 only supports minmax calibration method, got "entropy"', "per-tensor", "entropy")
     assert.same({ "per-tensor", "minmax" }, { c.granularity, c.method })
     c = Calibrator "int8"
     c:set_method("per-channel", "entropy")
     assert.same({ "per-channel", "entropy" }, { c.granularity, c.method })
-    refuses("supported granularity: `per-tensor` or `per-channel`", "per-axis", "entropy")
-    refuses("supported calibration method: `minmax` or `entropy`", "per-tensor")
+    refuses('supported granularity: `per-tensor` or `per-channel`, got "per-axis"', "per-axis", "entropy")
+    refuses("supported calibration method: `minmax` or `entropy`, got nil", "per-tensor")
     assert.equal("per-channel", c.granularity)
   end)
 

@@ -121,7 +121,13 @@ describe("the commands", function()
 
     it("never writes over its input and knows its passes", function()
       fails(2, { "'./m.onnx' is an input" }, "optimize", "m.onnx", "-o", "./m.onnx")
-      fails(2, { "unknown pass 'fuse'" }, "optimize", "m.onnx", "--passes", "fuse")
+      local id = "eliminate_identity"
+      for list, words in pairs {
+        fuse = "unknown pass 'fuse'", [","] = "the name of a pass is missing", [""] = "the name of a pass is missing",
+        [id .. ","] = "the name of a pass is missing", [id .. "," .. id] = "pass 'eliminate_identity' comes twice",
+      } do
+        fails(2, { words, "--list-passes" }, "optimize", "m.onnx", "--passes", list)
+      end
       fails(2, { "missing argument 'model'" }, "optimize")
     end)
   end)
@@ -213,8 +219,11 @@ describe("the commands", function()
     it("answers 1 when a threshold is missed", function()
       local function with(...) return espquant("evaluate", "m.onnx", "-t", "m.json", TEST, LABELS, ...).status end
       assert.equal(0, with("--min-accuracy", "97", "--min-agreement", "97%"))
-      assert.equal(1, with("--min-accuracy", "100"))
-      assert.equal(1, with("--min-agreement", "100"))
+      local r = espquant("evaluate", "m.onnx", "-t", "m.json", TEST, LABELS, "--min-accuracy", "100",
+        "--min-agreement", "99.99")
+      assert.equal(1, r.status)
+      assert.matches("^espquant: accuracy: 99%.%d+ %% reached %(99%d of 1000 images%), at least 100 %% asked for "
+        .. "%(%-%-min%-accuracy%)\nespquant: agreement: 99%.%d+ %% reached .* at least 99.99 %% asked for", r.stderr)
       fails(2, { "--min-accuracy needs --labels" }, "evaluate", "m.onnx", "-t", "m.json", TEST, "--min-accuracy", "9")
       fails(2, { "'101' is no percentage" }, "evaluate", "m.onnx", "-t", "m.json", TEST, "--min-agreement", "101")
     end)
@@ -244,9 +253,11 @@ describe("the commands", function()
     end)
 
     it("leaves nothing where it cannot write", function()
-      fails(3, { "missing" }, "export", "m.onnx", "-t", "m.json", "-o", "missing")
-      fails(3, { "m.onnx" }, "export", "m.onnx", "-t", "m.json", "-o", "m.onnx")
-      fails(2, { "--target" }, "export", "m.onnx", "-t", "m.json", "--target", "esp8266")
+      assert.equal("", fails(3, { "'missing': No such file" }, "export", "m.onnx", "-t", "m.json", "-o",
+        "missing").stdout)
+      assert.equal("", fails(3, { "m.onnx" }, "export", "m.onnx", "-t", "m.json", "-o", "m.onnx").stdout)
+      fails(2, { "--target", "'esp8266' is not one of esp32, esp32s2, esp32c3, esp32s3" }, "export", "m.onnx", "-t",
+        "m.json", "--target", "esp8266")
     end)
   end)
 

@@ -64,9 +64,9 @@ describe("an Evaluator", function()
 
   it("refuses wrong options in the original's words", function()
     for text, arguments in pairs {
-      ["supported quantization bit: 8 or 16"] = { "int4", "per-tensor" },
-      ["supported granularity: `per-tensor` or `per-channel`"] = { "int8", "both" },
-      ["int16 only supports per-tensor quantization"] = { "int16", "per-channel" },
+      ['supported quantization bit: 8 or 16; expected `int8` or `int16`, got "int4"'] = { "int4", "per-tensor" },
+      ['supported granularity: `per-tensor` or `per-channel`, got "both"'] = { "int8", "both" },
+      ['int16 only supports per-tensor quantization, got "per-channel"'] = { "int16", "per-channel" },
       ["currently only supports `esp32s3`, while received esp32"] = { "int8", "per-tensor", "esp32" },
     } do
       assert.has_error(function() Evaluator(table.unpack(arguments)) end, text)

@@ -398,11 +398,14 @@ describe("the C++ exporter's refusals", function()
     assert.is_true(export(model, table_of(model)).ok)
   end)
 
-  it("name a target that does not exist, after the first line of the log", function()
+  it("name a target that does not exist; only the original's mode announces the conversion before", function()
     local model = model_of({ 1, 2, 3, 3 }, two_convs)
-    local r = export(model, table_of(model), { target = "esp32p4" })
-    refused(r, "no target 'esp32p4' of ESP%-DL v1: expected esp32, esp32s2, esp32c3, esp32s3", "unsupported")
-    assert.same({ "Converting coefficient to int8 per-tensor quantization for esp32p4" }, r.log)
+    local line = "Converting coefficient to int8 per-tensor quantization for esp32p4"
+    for mode, log in pairs { chip = {}, original = { line } } do
+      local r = export(model, table_of(model), { target = "esp32p4", mode = mode })
+      refused(r, "no target 'esp32p4' of ESP%-DL v1: expected esp32, esp32s2, esp32c3, esp32s3", "unsupported")
+      assert.same(log, r.log)
+    end
   end)
 
   it("keep the files inside their folder", function()
@@ -429,6 +432,9 @@ describe("the C++ exporter's refusals", function()
     local model = model_of({ 1, 2, 3, 3 }, two_convs)
     local t = table_of(model)
     local r = export(model, t, { path = folder .. "/missing" })
+    refused(r, "cannot write into folder '.*/missing': No such file or directory", "io")
+    assert.same({}, r.log)
+    r = export(model, t, { path = folder .. "/missing", mode = "original" })
     refused(r, "missing/coefficient.cpp", "io")
     assert.is_nil(r.message:find("espquant-new", 1, true))
     assert(os.execute("mkdir '" .. folder .. "/coefficient.hpp'"))

@@ -1,6 +1,6 @@
--- Bit for bit against the original toolkit's own outputs: tables in every exponent, int8 outputs in every element, int16
--- in 99.9 % of them (the original sums them in float32). Where an operator's chip rule is the original's, the integer
--- kernels must give the same integers. Prints how much was compared.
+-- Bit for bit against the original toolkit's own outputs: tables in every exponent, int8 outputs in every element,
+-- int16 in 99.9 % of them (the original sums them in float32). Where an operator's chip rule is the original's, the
+-- integer kernels must give the same integers. Prints how much was compared.
 local core = require "espquant.core"
 local fixtures = require "spec.support.fixtures"
 local espquant = require "espquant"
@@ -37,7 +37,8 @@ local function check_table(case, config, t)
   for i, entry in ipairs(t.entries) do names[i] = entry.name end
   assert.same(recorded.order, names)
   for _, name in ipairs(recorded.order) do
-    assert.same(exponents_of(recorded.exponents[name]), t:get(name).exponents, case.name .. " " .. config.name .. " " .. name)
+    assert.same(exponents_of(recorded.exponents[name]), t:get(name).exponents,
+      case.name .. " " .. config.name .. " " .. name)
     totals.entries = totals.entries + 1
   end
   totals.tables = totals.tables + 1
@@ -92,7 +93,8 @@ local function check_case(case, config)
   if has_operator(model, DIFFERS_ON_CHIP) then return end
   local chip = evaluate(case, config, "chip", model, t)
   for i, tensor in ipairs(chip) do
-    check_output(label .. " chip " .. names[i], config, case.tensor(("%s/output_%d.npy"):format(config.name, i - 1)), tensor)
+    check_output(label .. " chip " .. names[i], config, case.tensor(("%s/output_%d.npy"):format(config.name, i - 1)),
+      tensor)
     totals.chip = totals.chip + 1
   end
 end
@@ -109,8 +111,8 @@ describe("the original's recorded cases", function()
   end
 
   it("agree in 99.9 % of the int16 elements, and were many", function()
-    print(("\n%d tables with %d entries, %d output tensors with %d elements equal (%d of the tensors by the integer kernels); "
-      .. "int16: %d of %d elements differ"):format(totals.tables, totals.entries, totals.tensors,
+    print(("\n%d tables with %d entries, %d output tensors with %d elements equal (%d of the tensors by the integer "
+      .. "kernels); int16: %d of %d elements differ"):format(totals.tables, totals.entries, totals.tensors,
       totals.elements - totals.unequal16, totals.chip, totals.unequal16, totals.elements16))
     assert.is_true(totals.elements16 > 10000)
     assert.is_true(totals.unequal16 <= (1 - INT16_EQUAL) * totals.elements16)

@@ -1,5 +1,5 @@
--- Bad tables and data: everything must work, or be refused by a message that names file and tensor, what was expected and
--- what came, with the right code. Models: hostile_spec.lua.
+-- Bad tables and data: everything must work, or be refused by a message that names file and tensor, what was expected
+-- and what came, with the right code. Models: hostile_spec.lua.
 local cjson = require "cjson"
 local core = require "espquant.core"
 local errors = require "espquant.errors"
@@ -109,7 +109,8 @@ describe("a quantization table", function()
     refused("format", { "edited.json" }, function(d) d.order[1] = {} end)
     refused("format", { "edited.json" }, function(d) d.order[1] = 12 end)
     local expected = evaluate(good)[1]
-    refused("format", { "edited.json", "'nobody'" }, function(_, t) t.nobody = { kind = "weight", exponents = { 3 } } end)
+    refused("format", { "edited.json", "'nobody'" }, function(_, t) t.nobody = { kind = "weight",
+      exponents = { 3 } } end)
     local extra = edited(function(d, t)
       t.nobody, d.order[#d.order + 1] = { kind = "weight", exponents = { 3 } }, "nobody"
     end)
@@ -143,7 +144,8 @@ describe("a quantization table", function()
 
   it("that is missing, empty, cut off or something else", function()
     refusal.check("io", { "missing.pickle" }, evaluate, folder .. "/missing.pickle")
-    for name, bytes in pairs { ["empty.pickle"] = "", ["text.pickle"] = "hello", ["cut.json"] = good:to_json():sub(1, 500),
+    for name, bytes in pairs { ["empty.pickle"] = "", ["text.pickle"] = "hello", ["cut.json"] = good:to_json():sub(1,
+      500),
       ["model.pickle"] = core.read_file "examples/mnist.onnx" } do
       refusal.check("format", { name }, evaluate, save(name, bytes))
     end
@@ -192,12 +194,14 @@ describe("calibration data", function()
   end)
 
   local function calibrate(source, method, mode)
-    return espquant.Calibrator { bits = "int8", granularity = "per-tensor", method = method or "minmax", mode = mode, log = quiet }
+    return espquant.Calibrator { bits = "int8", granularity = "per-tensor", method = method or "minmax", mode = mode,
+      log = quiet }
       :generate_quantization_table(model, source)
   end
 
   local function npy(descr, shape, data, fortran)
-    local header = ("{'descr': '%s', 'fortran_order': %s, 'shape': (%s,), }"):format(descr, fortran and "True" or "False",
+    local header = ("{'descr': '%s', 'fortran_order': %s, 'shape': (%s,), }"):format(descr,
+      fortran and "True" or "False",
       table.concat(shape, ", "))
     return "\x93NUMPY\1\0" .. ("<s2"):pack(header .. "\n") .. data
   end
@@ -292,7 +296,8 @@ describe("images for the evaluator", function()
         core.tensor { 2, 3, 12, 11 })
       refusal.check("format", { model.inputs[1].name, "5x12", "3x12x12" }, eva.evaluate_quantized_model, eva,
         core.tensor { 5, 12 })
-      assert.is_true((eva:evaluate_quantized_model(images:astype "float64")[1]:equal(eva:evaluate_quantized_model(images)[1])))
+      local doubles = eva:evaluate_quantized_model(images:astype "float64")
+      assert.is_true((doubles[1]:equal(eva:evaluate_quantized_model(images)[1])))
       local bad = images:copy()
       bad:reshape({ -1 })[100] = 0 / 0
       local ok, e = pcall(eva.evaluate_quantized_model, eva, bad)

@@ -1,5 +1,5 @@
--- Bad models: everything must work, or be refused by a message that names file, node or tensor, what was expected and what
--- came, with the right code; under the sanitizers, within seconds. Tables and data: hostile_data_spec.lua.
+-- Bad models: everything must work, or be refused by a message that names file, node or tensor, what was expected and
+-- what came, with the right code; under the sanitizers, within seconds. Tables and data: hostile_data_spec.lua.
 local core = require "espquant.core"
 local errors = require "espquant.errors"
 local espquant = require "espquant"
@@ -112,7 +112,8 @@ describe("a model", function()
   local function decode(g) return core.onnx_decode((assert(core.onnx_encode(g)))) end
 
   local function calibrate(g, images, mode)
-    return espquant.Calibrator { bits = "int8", granularity = "per-channel", method = "minmax", mode = mode, log = quiet }
+    return espquant.Calibrator { bits = "int8", granularity = "per-channel", method = "minmax", mode = mode,
+      log = quiet }
       :generate_quantization_table(g, images or core.tensor { 2, 1, 4, 4 })
   end
 
@@ -121,7 +122,7 @@ describe("a model", function()
   end)
 
   it("with operators that nobody knows: all of them, with node and remedy", function()
-    local g = conv(function(g, _, y)
+    local g = conv(function(g, _, y) -- luacheck: ignore 431
       y:set_input(1, g:add_node { op_type = "Strange", name = "odd", domain = "com.example", inputs = { g:value "c" },
         outputs = 1, before = y }:output(1))
     end)
@@ -169,13 +170,15 @@ describe("a model", function()
     g = conv(function(_, c) c:set_attr("group", "two") end)
     refusal.check("format", { "Conv 'first'", "attribute 'group' is a string, expected an integer" }, g.check, g)
     refusal.check("format", { "Conv 'first'", "attribute 'group'" }, calibrate, g)
-    g = conv(function(g, _, y)
-      local leaky = g:add_node { op_type = "LeakyRelu", name = "leaky", inputs = { g:value "c" }, outputs = 1, before = y }
+    g = conv(function(g, _, y) -- luacheck: ignore 431
+      local leaky = g:add_node { op_type = "LeakyRelu", name = "leaky", inputs = { g:value "c" }, outputs = 1,
+        before = y }
       leaky:set_attr("alpha", { 1, 2 })
       y:set_input(1, leaky:output(1))
     end)
     for _, mode in ipairs { "chip", "original" } do
-      refusal.check("format", { "LeakyRelu 'leaky'", "attribute 'alpha' is a list of integers, expected a float" }, calibrate,
+      refusal.check("format", { "LeakyRelu 'leaky'", "attribute 'alpha' is a list of integers, expected a float" },
+        calibrate,
         g, nil, mode)
     end
   end)
@@ -183,14 +186,15 @@ describe("a model", function()
   it("whose shapes do not fit", function()
     local g = conv(function(g) g:value "w":set_constant(core.tensor { 2, 5, 3, 3 }) end)
     refusal.check("format", { "Conv 'first'", "5", "1" }, g.infer_shapes, g)
-    g = conv(function(g) g.inputs[1]:set_shape { "N", 1, 2, 2 } end)
+    g = conv(function(m) m.inputs[1]:set_shape { "N", 1, 2, 2 } end)
     refusal.check("format", { "Conv 'first'", "a window of 3 pixels does not fit into 2" }, core.executor, g)
     refusal.check("format", { "Conv 'first'", "a window of 3 pixels" }, espquant.optimizer.optimize, g)
   end)
 
   it("with a layer whose result nobody reads works in both modes", function()
-    local g = conv(function(g, _, y)
-      g:add_node { op_type = "Conv", name = "dead", inputs = { g:value "x", g:value "w" }, outputs = { "d" }, before = y }
+    local g = conv(function(g, _, y) -- luacheck: ignore 431
+      g:add_node { op_type = "Conv", name = "dead", inputs = { g:value "x", g:value "w" }, outputs = { "d" },
+        before = y }
     end)
     local images = core.tensor { 2, 1, 4, 4 }
     images:fill(0.5)

@@ -94,7 +94,7 @@ describe("model:check", function()
 
   it("refuses options that there are not", function()
     local g = net.model(MODEL)
-    assert.has_error(function() g:check { mode = "chips" } end, "supported mode: `chip` or `original`")
+    assert.has_error(function() g:check { mode = "chips" } end, 'supported mode: `chip` or `original`, got "chips"')
     assert.error_matches(function() g:check { modes = "chip" } end, "unknown option 'modes'")
     assert.error_matches(function() g:check { role = "nobody" } end, "supported role")
     assert.error_matches(function() g:check "chip" end, "options expected, got string")

@@ -1,4 +1,5 @@
--- Observers (csrc/run/observe.h): what they hold must be what the tensors hold, in every layout and on any number of threads.
+-- Observers (csrc/run/observe.h): what they hold must be what the tensors hold, in every layout and on any number of
+-- threads.
 local core = require "espquant.core"
 local support = require "spec.support.run"
 
@@ -32,7 +33,8 @@ describe("an observation holds", function()
   it("the same alone as with outputs, and histograms of the same", function()
     local g, images = network(), numbers { 11, 3, 8, 8 }
     local thresholds = {}
-    for i, options in ipairs { { threads = 1, micro_batch = 1 }, { threads = 3, micro_batch = 4 }, { threads = 2, outputs = {} } } do
+    for i, options in ipairs { { threads = 1, micro_batch = 1 }, { threads = 3, micro_batch = 4 }, { threads = 2,
+      outputs = {} } } do
       local _, exec, o = ranges(g, ALL, images, options)
       local h = assert(core.observe_histogram(o))
       assert(exec:run(images, h, false))
@@ -73,7 +75,8 @@ describe("an observation holds", function()
   it("over several runs, and when the values change from one observation to the next", function()
     local g, images = network(), numbers { 6, 3, 8, 8 }
     local exec = assert(core.executor(g, { threads = 2 }))
-    local whole, parts, other = core.observe_range(g, { "c" }), core.observe_range(g, { "c" }), core.observe_range(g, { "g", "a" })
+    local whole, parts, other = core.observe_range(g, { "c" }), core.observe_range(g, { "c" }), core.observe_range(g,
+      { "g", "a" })
     assert(exec:run(images, whole))
     assert(exec:run(images:slice(1, 5), parts))
     assert(exec:run(images, other))

@@ -1,7 +1,9 @@
 /* Files, checksums and what Lua has no function for: terminals, a monotonic clock, peak memory. */
+#include <errno.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -80,6 +82,18 @@ static int core_sha256(lua_State *L) {
   return 1;
 }
 
+/* core.check_folder(path): whether files can be made in it. */
+static int core_check_folder(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+  struct stat st;
+  espq_error err = {0};
+  if (stat(path, &st) || (S_ISDIR(st.st_mode) && access(path, W_OK | X_OK)))
+    espq_fail(&err, ESPQ_EIO, "cannot write into folder '%s': %s", path, strerror(errno));
+  else if (!S_ISDIR(st.st_mode))
+    espq_fail(&err, ESPQ_EIO, "cannot write into folder '%s': it is no folder", path);
+  return espq_lua_done(L, err.status, &err);
+}
+
 /* core.isatty(fd): 0, 1 and 2 are stdin, stdout and stderr. */
 static int core_isatty(lua_State *L) {
   lua_Integer fd = luaL_checkinteger(L, 1);
@@ -104,7 +118,8 @@ static int core_peak_rss(lua_State *L) {
 }
 
 void espq_lua_open_files(lua_State *L) {
-  static const luaL_Reg functions[] = {{"clock", core_clock},
+  static const luaL_Reg functions[] = {{"check_folder", core_check_folder},
+                                       {"clock", core_clock},
                                        {"crc32", core_crc32},
                                        {"inflate", core_inflate},
                                        {"isatty", core_isatty},

@@ -188,7 +188,9 @@ static espq_isa option_isa(lua_State *L) {
   const char *name = lua_getfield(L, 2, "isa") == LUA_TNIL ? "auto" : lua_tostring(L, -1);
   int i = 0;
   while (isa_names[i] && (!name || strcmp(isa_names[i], name) != 0)) i++;
-  if (!isa_names[i]) luaL_argerror(L, 2, "option 'isa': portable, avx2, avx512-vnni or auto expected");
+  if (!isa_names[i])
+    luaL_argerror(L, 2, lua_pushfstring(L, "option 'isa': portable, avx2, avx512-vnni or auto expected, got %s",
+                                        luaL_tolstring(L, -1, NULL)));
   lua_pop(L, 1);
   return (espq_isa)i;
 }

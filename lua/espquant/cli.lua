@@ -36,7 +36,7 @@ options, as in lua:
 local EXITS = [[
 
 exit codes: 0 done, 1 the answer is no (or a script's own error), 2 usage, 3 unreadable or invalid input,
-4 unsupported model, 5 limit reached, 70 a bug of espquant
+4 unsupported model, 5 limit reached, 70 a bug of espquant, 130 stopped by Ctrl-C (another signal n: 128+n)
 ]]
 
 local function complain(text)

@@ -15,18 +15,43 @@ local M = {}
 
 -- --- options ------------------------------------------------------------------------------------------------------
 
+--- An option with a few values. Other than argparse's own choices, a refusal says what was got.
+function M.add_choice(parser, name, values)
+  local known = {}
+  for _, value in ipairs(values) do known[value] = value end
+  return parser:option(name):argname("{" .. table.concat(values, ",") .. "}"):convert(function(text)
+    if known[text] then return text end
+    return nil, ("%s: '%s' is not one of %s"):format(name, text, table.concat(values, ", "))
+  end)
+end
+
+--- The names in "a,b" as a list; `what` is what each of them is. An empty list, an empty name, one that is not in the
+--- list `known` (where there is one) and one that comes twice are refused: nil, message.
+function M.name_list(text, what, known)
+  local list, allowed, seen = {}, {}, {}
+  for _, name in ipairs(known or {}) do allowed[name] = true end
+  for word in (text .. ","):gmatch "([^,]*)," do
+    local name = word:match "^%s*(.-)%s*$"
+    if name == "" then return nil, ("'%s': the name of a %s is missing; write A,B"):format(text, what) end
+    if known and not allowed[name] then return nil, ("unknown %s '%s'"):format(what, name) end
+    if seen[name] then return nil, ("%s '%s' comes twice"):format(what, name) end
+    seen[name], list[#list + 1] = true, name
+  end
+  return list
+end
+
 --- --bits, --granularity and --mode; `more` may ask for method and target. Nothing has a default here: what is not
 --- given comes from the table, or from the defaults of Calibrator and Evaluator.
 function M.add_quantization(parser, more)
   more = more or {}
-  parser:option "--bits":choices { "int8", "int16" }:description "Width of the integers (default: int8)."
-  parser:option "--granularity":choices { "per-tensor", "per-channel" }
+  M.add_choice(parser, "--bits", options.values "bits"):description "Width of the integers (default: int8)."
+  M.add_choice(parser, "--granularity", options.values "granularity")
     :description "One exponent per weight, or one per output channel (default: per-tensor)."
   if more.method then
-    parser:option "--method":choices { "minmax", "entropy" }
+    M.add_choice(parser, "--method", options.values "method")
       :description "How the exponents of activations are found (default: minmax)."
   end
-  parser:option "--mode":choices { "chip", "original" }
+  M.add_choice(parser, "--mode", options.values "mode")
     :description "What the chip computes, or the figures of the original toolkit (default: chip)."
 end
 

@@ -50,6 +50,7 @@ module {
   format_elements = "(t)\nThe elements of an int8 or int16 tensor as rows of C text.",
   -- files and the process
   read_file = "(path[, limit])\nThe bytes of a file of at most limit bytes.",
+  check_folder = "(path)\nTrue if files can be made in this folder; else nil, message, code.",
   write_file = "(path, bytes)\nWrites a file: the whole, or nothing changes.",
   inflate = "(bytes[, limit[, raw]])\nUnpacks zlib, gzip or (raw) deflate data into at most limit bytes.",
   crc32 = "(bytes)\nThe CRC-32 of zip and gzip, an integer.",
@@ -177,7 +178,8 @@ class("executor", "exec", {
 class("observation", "o", {
   close = "()\nGives the memory back now; later uses raise.",
   range = "(i)\nMinimum, maximum, whether there was a NaN, and the count of tensor i.",
-  thresholds = "([threads])\nThe thresholds of all tensors, searched in parallel; false where threshold(i) says why not.",
+  thresholds = "([threads])\n"
+    .. "The thresholds of all tensors, searched in parallel; false where threshold(i) says why not.",
   threshold = "(i)\nThe threshold of smallest KL divergence for tensor i; of histograms only.",
 })
 

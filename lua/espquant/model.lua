@@ -15,7 +15,8 @@ local M = {}
 local executors = setmetatable({}, { __mode = "k" })
 
 local function executor(model)
-  local exec, message, code = executors[model], nil, nil
+  local exec = executors[model]
+  local message, code
   if exec and not exec.stale then return exec end
   if exec then exec:close() end
   exec, message, code = core.executor(model)

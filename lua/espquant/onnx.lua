@@ -8,7 +8,7 @@ require "espquant.model" -- the methods of models that are written in Lua
 
 local M = {}
 
---- Reads a model and infers its shapes. Returns it and a list of notes about what is odd in the file; nothing is printed.
+--- Reads a model and infers its shapes. Returns it and a list of notes about what is odd in the file; prints nothing.
 --- `options.max_bytes` limits the size of the file and of its external data. A message begins with the path.
 function M.load(path, options)
   local model, notes, code = core.onnx_read(path, options)

@@ -21,8 +21,8 @@ local NODES = {
   { "AveragePool", { "pad" }, "average", { kernel_shape = { 2, 2 }, strides = { 2, 2 }, pads = { 0, 0, 1, 1 } } },
   { "Clip", { "average", scalar(-0.5), scalar(0.75) }, "clip" },
   { "PRelu", { "clip", numbers { 3, 1, 1 } }, "prelu" },
-  { "BatchNormalization", { "prelu", numbers { 3 }, numbers { 3 }, numbers { 3 }, core.tensor_from({ 1, 2, 3 }, "float32") },
-    "bn", { epsilon = 1e-3 } },
+  { "BatchNormalization", { "prelu", numbers { 3 }, numbers { 3 }, numbers { 3 },
+    core.tensor_from({ 1, 2, 3 }, "float32") }, "bn", { epsilon = 1e-3 } },
   { "Slice", { "bn", ints(0), ints(4), ints(2), ints(2) }, "slice" },
   { "Resize", { "slice", "", core.tensor_from({ 1, 1, 2, 1 }, "float32") }, "resize", { mode = "nearest" } },
   { "Identity", { "resize" }, "identity" },
@@ -63,7 +63,8 @@ function M.graph(chip)
       if x == "" then list[i] = false else list[i] = type(x) == "string" and values[x] or g:add_constant(nil, x) end
     end
     values[n[3]] = chip and FLOAT_ONLY[n[3]] and values[FLOAT_ONLY[n[3]]]
-      or g:add_node { op_type = n[1], name = n[3] .. "_node", inputs = list, outputs = { n[3] }, attrs = n[4] }:output(1)
+      or g:add_node { op_type = n[1], name = n[3] .. "_node", inputs = list, outputs = { n[3] }, attrs = n[4] }
+        :output(1)
   end
   g:add_output(values.y)
   g:prune()

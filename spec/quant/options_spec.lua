@@ -30,29 +30,31 @@ describe("options", function()
     assert.equal(-5, parse { bits = "int8", input_exponent = -5 }.input_exponent)
   end)
 
+  local BITS = "supported quantization bit: 8 or 16; expected `int8` or `int16`, got "
   local REFUSED = {
-    { "supported quantization bit: 8 or 16", "INT8" },
-    { "supported quantization bit: 8 or 16", 8 },
-    { "supported quantization bit: 8 or 16" },
-    { "supported quantization bit: 8 or 16", { bits = 4 } },
-    { "supported quantization bit: 8 or 16", {} },
-    { "supported granularity: `per-tensor` or `per-channel`", "int8", "per-layer" },
-    { "supported calibration method: `minmax` or `entropy`", "int8", "per-tensor", "kl" },
-    { "int16 only supports per-tensor quantization", "int16", "per-channel" },
-    { "int16 only supports per-tensor quantization", "int16", "per-channel", "entropy" },
-    { "int16 only supports minmax calibration method", "int16", "per-tensor", "entropy" },
-    { "supported mode: `chip` or `original`", { bits = "int8", mode = "fast" } },
-    { "supported target: `esp32`, `esp32s2`, `esp32c3` or `esp32s3`", { bits = "int8", target = "ESP32" } },
-    { "supported isa: `portable`, `avx2`, `avx512-vnni` or `auto`", { bits = "int8", isa = "mmx" } },
+    { BITS .. '"INT8"', "INT8" },
+    { BITS .. "8", 8 },
+    { BITS .. "nil" },
+    { BITS .. '"int4"', { bits = 4 } },
+    { BITS .. "nil", {} },
+    { 'supported granularity: `per-tensor` or `per-channel`, got "per-layer"', "int8", "per-layer" },
+    { 'supported calibration method: `minmax` or `entropy`, got "kl"', "int8", "per-tensor", "kl" },
+    { 'int16 only supports per-tensor quantization, got "per-channel"', "int16", "per-channel" },
+    { 'int16 only supports per-tensor quantization, got "per-channel"', "int16", "per-channel", "entropy" },
+    { 'int16 only supports minmax calibration method, got "entropy"', "int16", "per-tensor", "entropy" },
+    { 'supported mode: `chip` or `original`, got "fast"', { bits = "int8", mode = "fast" } },
+    { 'supported target: `esp32`, `esp32s2`, `esp32c3` or `esp32s3`, got "ESP32"', { bits = "int8",
+      target = "ESP32" } },
+    { 'supported isa: `portable`, `avx2`, `avx512-vnni` or `auto`, got "mmx"', { bits = "int8", isa = "mmx" } },
     { "threads: an integer from 0 (all) to 1024 expected, got -1", { bits = "int8", threads = -1 } },
     { "input_exponent: an integer from -64 to 64 or `measured` expected, got 1.5",
       { bits = "int8", input_exponent = 1.5 } },
     { "input_exponent: an integer from -64 to 64 or `measured` expected, got 65",
       { bits = "int8", input_exponent = 65 } },
-    { "log: a function expected, got out", { bits = "int8", log = "out" } },
-    { "outputs: a list of names expected, got y", { bits = "int8", outputs = "y" } },
-    { "unknown option 'bit'; there are: bits, granularity, method, mode, threads, input_exponent, log, outputs, target, "
-      .. "isa", { bit = "int8" } },
+    { 'log: a function expected, got "out"', { bits = "int8", log = "out" } },
+    { 'outputs: a list of names expected, got "y"', { bits = "int8", outputs = "y" } },
+    { "unknown option 'bit'; there are: bits, granularity, method, mode, threads, input_exponent, log, outputs, "
+      .. "target, isa", { bit = "int8" } },
     { "4 arguments, expected at most 3: bits, granularity, method; others are given by name, in a table", "int8",
       "per-tensor", "minmax", "chip" },
   }
@@ -69,7 +71,7 @@ describe("options", function()
     local ok, message, code = options.available { "CPUExecutionProvider", "CUDAExecutionProvider" }
     assert.same({ nil, "unsupported" }, { ok, code })
     assert.matches("Specified provider 'CUDAExecutionProvider' is unavailable.", message, 1, true)
-    assert.has_error(function() options.check_providers "CPU" end, "set_providers: a list of names expected")
+    assert.has_error(function() options.check_providers "CPU" end, 'set_providers: a list of names expected, got "CPU"')
   end)
 end)
 

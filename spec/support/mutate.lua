@@ -24,12 +24,14 @@ local function pick(rng, list)
   return list[rng(#list)]
 end
 
-local INTEGERS = { 0, -1, 1, 2, 3, 7, 64, 255, 65536, (1 << 31) - 1, 1 << 31, 1 << 40, 1 << 62, math.mininteger, math.maxinteger }
+local INTEGERS = { 0, -1, 1, 2, 3, 7, 64, 255, 65536, (1 << 31) - 1, 1 << 31, 1 << 40, 1 << 62, math.mininteger,
+  math.maxinteger }
 local FLOATS = { 0.0, -1.0, 1e-45, 1e38, -1e38, math.huge, -math.huge, 0 / 0 }
 local OPERATORS = {
-  "Conv", "Gemm", "MatMul", "BatchNormalization", "Relu", "LeakyRelu", "PRelu", "Add", "Sub", "Mul", "Max", "Min", "MaxPool",
-  "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Concat", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose",
-  "Pad", "Slice", "Expand", "Identity", "Dropout", "Softmax", "Sigmoid", "Tanh", "Clip", "Round", "Floor", "Resize", "Nothing",
+  "Conv", "Gemm", "MatMul", "BatchNormalization", "Relu", "LeakyRelu", "PRelu", "Add", "Sub", "Mul", "Max", "Min",
+  "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Concat", "Reshape", "Flatten", "Squeeze",
+  "Unsqueeze", "Transpose", "Pad", "Slice", "Expand", "Identity", "Dropout", "Softmax", "Sigmoid", "Tanh", "Clip",
+  "Round", "Floor", "Resize", "Nothing",
 }
 
 -- --- bytes --------------------------------------------------------------------------------------------------------
@@ -39,8 +41,12 @@ local function splice(bytes, at, removed, new)
 end
 
 local BYTE_EDITS = {
-  { "flip a bit", function(rng, bytes, at) return splice(bytes, at, 1, string.char(bytes:byte(at) ~ 1 << rng(8) - 1)) end },
-  { "set a byte", function(rng, bytes, at) return splice(bytes, at, 1, string.char(pick(rng, { 0, 1, 127, 128, 255 }))) end },
+  { "flip a bit", function(rng, bytes, at)
+    return splice(bytes, at, 1, string.char(bytes:byte(at) ~ 1 << rng(8) - 1))
+  end },
+  { "set a byte", function(rng, bytes, at)
+    return splice(bytes, at, 1, string.char(pick(rng, { 0, 1, 127, 128, 255 })))
+  end },
   { "remove bytes", function(rng, bytes, at) return splice(bytes, at, rng(8), "") end },
   { "repeat bytes", function(rng, bytes, at) return splice(bytes, at, 0, bytes:sub(at, at + rng(16))) end },
   { "insert a varint", function(_, bytes, at) return splice(bytes, at, 1, ("\xff"):rep(9) .. "\1") end },
@@ -62,7 +68,8 @@ end
 
 -- Which fields are messages: all else with a length is opaque.
 local NODE = { name = "node", [5] = { name = "attribute", [5] = { name = "tensor" } } }
-local PORT = { name = "port", [2] = { name = "type", [1] = { name = "tensor_type", [2] = { name = "shape", [1] = { name = "dim" } } } } }
+local PORT = { name = "port",
+  [2] = { name = "type", [1] = { name = "tensor_type", [2] = { name = "shape", [1] = { name = "dim" } } } } }
 local MODEL = {
   name = "model", [8] = { name = "opset" },
   [7] = { name = "graph", [1] = NODE, [5] = { name = "tensor" }, [11] = PORT, [12] = PORT, [13] = PORT },
@@ -228,7 +235,8 @@ local function set_attribute(rng, graph)
   if rng(8) == 1 then node:set_attr(name, nil) return node:label() .. " loses " .. name end
   local value, kind = new_attribute(rng, node:attr(name))
   node:set_attr(name, value, kind)
-  return ("%s.%s = %s"):format(node:label(), name, type(value) == "table" and table.concat(value, ",") or tostring(value))
+  return ("%s.%s = %s"):format(node:label(), name,
+    type(value) == "table" and table.concat(value, ",") or tostring(value))
 end
 
 local function set_input_shape(rng, graph)
@@ -269,7 +277,10 @@ local function reshape_constant(rng, graph)
   if choice == 1 then shape = { t.count }
   elseif choice == 2 then table.insert(shape, 1, 1)
   elseif choice == 3 and #shape > 1 then shape[1], shape[#shape] = shape[#shape], shape[1]
-  elseif #shape > 0 and shape[1] > 1 then value:set_constant(t:slice(1, shape[1] - 1)) return value.name .. " is shorter" end
+  elseif #shape > 0 and shape[1] > 1 then
+    value:set_constant(t:slice(1, shape[1] - 1))
+    return value.name .. " is shorter"
+  end
   if #shape <= 8 then value:set_constant(t:reshape(shape)) end
   return value.name .. " has another shape"
 end
@@ -327,8 +338,8 @@ local function move(rng, graph)
 end
 
 local GRAPH_EDITS = {
-  set_attribute, set_attribute, set_attribute, set_input_shape, rewire, rewire, resize_inputs, reshape_constant, cast_constant,
-  fill_constant, fill_constant, change_ports, move,
+  set_attribute, set_attribute, set_attribute, set_input_shape, rewire, rewire, resize_inputs, reshape_constant,
+  cast_constant,   fill_constant, fill_constant, change_ports, move,
 }
 
 --- One to three edits of a graph, in place; returns the text.

@@ -71,7 +71,8 @@ end
 
 --- The int8 per-channel graph, calibrated with the images.
 function M.quantized(graph, images)
-  local t = assert(espquant.Calibrator { bits = "int8", granularity = "per-channel", method = "minmax", log = function() end }
+  local t = assert(espquant.Calibrator { bits = "int8", granularity = "per-channel", method = "minmax",
+    log = function() end }
     :measure_table(graph, images))
   return assert(require "espquant.quant".apply(graph, t, { bits = 8, granularity = "per-channel" }))
 end

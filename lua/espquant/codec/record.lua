@@ -6,6 +6,7 @@
 -- the record only when they change something (items longer than a byte; a rank of 2 or more).
 -- Nothing here touches an element; `espquant.core.tensor_frombytes` does.
 
+local core = require "espquant.core"
 local fault = require "espquant.codec.fault"
 
 local M = {}
@@ -109,6 +110,16 @@ function M.values(record)
     values[#values + 1] = value
   end
   return values
+end
+
+--- What a format's `open` returns for a file of one array without a name: of the array's record, or of nil, message,
+--- code.
+function M.one_array(record, message, code)
+  if not record then return nil, message, code end
+  local tensor
+  tensor, message, code = core.tensor_frombytes(record)
+  if not tensor then return nil, message, code end
+  return { { tensor = tensor } }
 end
 
 return M

@@ -98,9 +98,24 @@ local function print_facts(streams, f)
   }, { false, true, true, true })
 end
 
-local function missed(args, facts)
-  return args.min_accuracy and facts.accuracy * 100 < args.min_accuracy
-    or args.min_agreement and facts.agreement * 100 < args.min_agreement
+-- A number as it was typed: 99 and not 99.0, 99.5.
+local function plain(x)
+  return ("%.10g"):format(x)
+end
+
+-- Says which thresholds were missed, with what was reached; true if none was. Rounds towards what is missing.
+local function reached(args, facts, streams)
+  local ok = true
+  for _, what in ipairs { "accuracy", "agreement" } do
+    local wanted, got = args["min_" .. what], facts[what]
+    if wanted and got * 100 < wanted then
+      ok = false
+      streams.stderr:write(("espquant: %s: %s %% reached (%d of %d images), at least %s %% asked for (--min-%s)\n")
+        :format(what, plain(math.floor(got * 1e6) / 1e4), math.floor(got * facts.images + 0.5), facts.images,
+          plain(wanted), what))
+    end
+  end
+  return ok
 end
 
 function M.run(args, streams)
@@ -117,7 +132,7 @@ function M.run(args, streams)
   local float = errors.check(core.executor(model, { threads = args.threads }))
   local facts = facts_of(compare(data, float, eva, labels), eva, labels)
   if args.json then command.print_json(streams, facts) else print_facts(streams, facts) end
-  return not missed(args, facts)
+  return reached(args, facts, streams)
 end
 
 return M

@@ -1,18 +1,15 @@
 --- espquant export: the integer coefficients of a model as C++ for a chip.
 
 local command = require "espquant.command"
-local core = require "espquant.core"
 local errors = require "espquant.errors"
+local options = require "espquant.quant.options"
 
 local M = { name = "export", summary = "write the coefficients of a quantized model as C++" }
 
 function M.configure(parser)
-  local chips = {}
-  for i, target in ipairs(core.targets()) do chips[i] = target.chip end
   parser:argument("model"):description "The .onnx file that was calibrated."
   parser:option "-t --table":count "1":argname "TABLE":description "The quantization table, .pickle or .json."
-  parser:option "--target":choices(chips):default "esp32s3"
-    :description "The chip."
+  command.add_choice(parser, "--target", options.values "target"):default "esp32s3":description "The chip."
   parser:option "-o --output":argname "FOLDER":default ".":description "A folder that exists."
   parser:option "--name":argname "NAME":default "coefficient":description "Of both files, and of the namespace."
   parser:flag "--info":description "Also print the exponents of every layer."

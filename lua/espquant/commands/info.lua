@@ -5,7 +5,7 @@ local dataset = require "espquant.dataset"
 local errors = require "espquant.errors"
 local json = require "espquant.json"
 local qtable = require "espquant.qtable"
-local shape_text = require "espquant.dataset.fit".shape_text
+local shape_text = require "espquant.shape".text
 
 local M = { name = "info", summary = "print what is in a model, a table or a file of arrays" }
 
@@ -53,7 +53,7 @@ local function model_facts(model)
 end
 
 local function value_text(value)
-  return ("%s: %s %s"):format(value.name, value.dtype or "unknown type", shape_text(value.shape))
+  return ("%s: %s %s"):format(value.name, value.dtype or "unknown type", shape_text(value.shape, "any shape"))
 end
 
 local function print_model(streams, model)

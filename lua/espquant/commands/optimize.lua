@@ -10,13 +10,8 @@ local M = { name = "optimize", summary = "fold and remove nodes of a float model
 
 -- The list of names in "a,b", checked.
 local function pass_list(text)
-  local known, list = {}, {}
-  for _, name in ipairs(optimizer.get_available_passes()) do known[name] = true end
-  for name in text:gmatch "[^,%s]+" do
-    if not known[name] then return nil, ("unknown pass '%s' (--list-passes names all)"):format(name) end
-    list[#list + 1] = name
-  end
-  return list
+  local list, message = command.name_list(text, "pass", optimizer.get_available_passes())
+  return list, message and message .. " (--list-passes names all)"
 end
 
 function M.configure(parser)

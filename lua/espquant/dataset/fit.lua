@@ -3,15 +3,9 @@
 --- An input is anything with `name`, `dtype` and `shape` (a list of numbers, with false or a symbol for what is open),
 --- such as a graph's value. Views only: nothing is copied before `cast`.
 
-local M = {}
+local shape_text = require "espquant.shape".text
 
---- "3x28x28"; open dimensions as their symbol or "?".
-function M.shape_text(shape)
-  if not shape then return "any shape" end
-  local parts = {}
-  for i, d in ipairs(shape) do parts[i] = d and tostring(d) or "?" end
-  return #parts > 0 and table.concat(parts, "x") or "scalar"
-end
+local M = {}
 
 local function matches(shape, from, want, first)
   if #shape - from ~= #want - first then return false end
@@ -39,8 +33,8 @@ function M.view(tensor, input, where)
   if not want then return #shape > 0 and tensor or tensor:reshape { 1 } end
   local fitted = fitted_shape(shape, want)
   if not fitted or (input.dtype ~= "float32" and tensor.dtype ~= input.dtype) then
-    return nil, ("%s: input '%s' expects %s %s, got %s %s"):format(where, input.name, input.dtype, M.shape_text(want),
-      tensor.dtype, M.shape_text(shape)), "format"
+    return nil, ("%s: input '%s' expects %s %s, got %s %s"):format(where, input.name, input.dtype,
+      shape_text(want, "any shape"), tensor.dtype, shape_text(shape)), "format"
   end
   return fitted == shape and tensor or tensor:reshape(fitted)
 end

@@ -3,6 +3,7 @@
 local core = require "espquant.core"
 local gzip = require "espquant.codec.gzip"
 local idx = require "espquant.codec.idx"
+local record = require "espquant.codec.record"
 
 local M = { name = "IDX (.idx, -ubyte, .gz)" }
 
@@ -18,13 +19,7 @@ function M.open(path)
   local bytes, message, code = core.read_file(path)
   if bytes and bytes:sub(1, 2) == "\x1F\x8B" then bytes, message, code = gzip.gunzip(bytes) end
   if not bytes then return nil, message, code end
-  local record
-  record, message, code = idx.decode(bytes)
-  if not record then return nil, message, code end
-  local tensor
-  tensor, message, code = core.tensor_frombytes(record)
-  if not tensor then return nil, message, code end
-  return { { tensor = tensor } }
+  return record.one_array(idx.decode(bytes))
 end
 
 return M

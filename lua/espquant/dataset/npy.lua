@@ -2,6 +2,7 @@
 
 local core = require "espquant.core"
 local npy = require "espquant.codec.npy"
+local record = require "espquant.codec.record"
 
 local M = { name = ".npy" }
 
@@ -14,13 +15,7 @@ end
 function M.open(path)
   local bytes, message, code = core.read_file(path)
   if not bytes then return nil, message, code end
-  local record
-  record, message, code = npy.decode(bytes)
-  if not record then return nil, message, code end
-  local tensor
-  tensor, message, code = core.tensor_frombytes(record)
-  if not tensor then return nil, message, code end
-  return { { tensor = tensor } }
+  return record.one_array(npy.decode(bytes))
 end
 
 return M

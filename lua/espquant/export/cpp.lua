@@ -50,6 +50,7 @@ end
 local function check(model, o)
   local ok, message, code = check_target(o.target)
   if ok and o.chip then ok, message, code = check_file_name(o.name) end
+  if ok and o.chip then ok, message, code = core.check_folder(o.path) end
   if not ok then return nil, message, code end
   if not o.chip then return true end
   local fits, _, status, problems = quant.check(model, "chip", "calibrator")
@@ -128,9 +129,11 @@ end
 --- message, code and the list of all problems; then no file has changed.
 function M.write(model, qtable, options)
   local o = read_options(qtable, options)
-  o.log(("Converting coefficient to int%d %s quantization for %s"):format(o.bits, o.granularity, o.target))
+  local converting = ("Converting coefficient to int%d %s quantization for %s"):format(o.bits, o.granularity, o.target)
+  if not o.chip then o.log(converting) end -- the original announces what it then refuses
   local ok, message, code, problems = check(model, o)
   if not ok then return nil, message, code, problems end
+  if o.chip then o.log(converting) end
   local names = cpp_names.new(o)
   local layers = cpp_layers.new {
     table = qtable, names = names, chip = o.chip, bits = o.bits, per_channel = o.granularity == "per-channel",

@@ -7,19 +7,12 @@
 --- "evaluator", which differ in "original" mode, and "table": what calibration needs besides check_model's answer.
 
 local core = require "espquant.core"
-
-local function shape_text(value)
-  local shape = value.shape
-  if not shape then return "?" end
-  local parts = {}
-  for i, d in ipairs(shape) do parts[i] = d and tostring(d) or "?" end
-  return #parts > 0 and table.concat(parts, "x") or "scalar"
-end
+local shape_text = require "espquant.shape".text
 
 local function shapes_text(node)
   local parts = {}
-  for _, input in ipairs(node.inputs) do parts[#parts + 1] = input and shape_text(input) or "-" end
-  return table.concat(parts, ", ") .. " -> " .. (node:output(1) and shape_text(node:output(1)) or "?")
+  for _, input in ipairs(node.inputs) do parts[#parts + 1] = input and shape_text(input.shape) or "-" end
+  return table.concat(parts, ", ") .. " -> " .. shape_text(node:output(1) and node:output(1).shape)
 end
 
 -- `why`: the cause and, after the first semicolon, the remedy.

@@ -11,36 +11,47 @@ local M = {}
 
 local BITS = { int8 = 8, int16 = 16 }
 local VALUES = {
-  bits = BITS,
-  granularity = { ["per-tensor"] = true, ["per-channel"] = true },
-  method = { minmax = true, entropy = true },
-  mode = { chip = true, original = true },
-  runtime = { v1 = true },
-  chip = { esp32s3 = true },
+  bits = { "int8", "int16" },
+  granularity = { "per-tensor", "per-channel" },
+  method = { "minmax", "entropy" },
+  mode = { "chip", "original" },
+  runtime = { "v1" },
+  chip = { "esp32s3" },
   target = {},
-  isa = { portable = true, avx2 = true, ["avx512-vnni"] = true, auto = true },
-  role = { calibrator = true, evaluator = true, table = true }, -- of quant/check.lua
+  isa = { "portable", "avx2", "avx512-vnni", "auto" },
+  role = { "calibrator", "evaluator", "table" }, -- of quant/check.lua
 }
-for _, t in ipairs(core.targets()) do VALUES.target[t.chip] = VALUES.runtime[t.runtime] end
+for _, t in ipairs(core.targets()) do
+  if t.runtime == "v1" then table.insert(VALUES.target, t.chip) end
+end
 
 local DEFAULTS = {
   granularity = "per-tensor", method = "minmax", mode = "chip", runtime = "v1", chip = "esp32s3", target = "esp32s3",
   isa = "auto", role = "calibrator",
 }
-local TEXTS = {
-  bits = "supported quantization bit: 8 or 16",
-  granularity = "supported granularity: `per-tensor` or `per-channel`",
-  method = "supported calibration method: `minmax` or `entropy`",
-  mode = "supported mode: `chip` or `original`",
-  runtime = "supported runtime: `v1`",
+
+-- "`a`, `b` or `c`".
+local function alternatives(values)
+  local quoted = {}
+  for i, value in ipairs(values) do quoted[i] = "`" .. value .. "`" end
+  local last = table.remove(quoted)
+  return #quoted > 0 and table.concat(quoted, ", ") .. " or " .. last or last
+end
+
+-- What the original says, where it says something; ours comes after it.
+local ORIGINAL = {
+  bits = "supported quantization bit: 8 or 16; expected `int8` or `int16`",
+  granularity = "supported granularity: " .. alternatives(VALUES.granularity),
+  method = "supported calibration method: " .. alternatives(VALUES.method),
   chip = "currently only supports `esp32s3`, while received %s",
-  target = "supported target: `esp32`, `esp32s2`, `esp32c3` or `esp32s3`",
-  isa = "supported isa: `portable`, `avx2`, `avx512-vnni` or `auto`",
-  role = "supported role: `calibrator`, `evaluator` or `table`",
-  threads = "threads: an integer from 0 (all) to 1024 expected, got %s",
-  input_exponent = "input_exponent: an integer from -64 to 64 or `measured` expected, got %s",
-  log = "log: a function expected, got %s",
-  outputs = "outputs: a list of names expected, got %s",
+}
+
+-- What other options expect.
+local EXPECTED = {
+  threads = "an integer from 0 (all) to 1024",
+  input_exponent = "an integer from -64 to 64 or `measured`",
+  log = "a function",
+  outputs = "a list of names",
 }
 
 -- Options whose values are no short list; nil is always allowed.
@@ -51,25 +62,53 @@ local TESTS = {
   outputs = function(x) return type(x) == "table" and #x > 0 end,
 }
 
+local function is_one_of(values, value)
+  for _, each in ipairs(values) do
+    if each == value then return true end
+  end
+  return false
+end
+
+local function got(value)
+  return type(value) == "string" and '"' .. value .. '"' or tostring(value)
+end
+
+-- Why the value is refused: what is allowed, and what was got.
+local function refusal(option, value)
+  if EXPECTED[option] then return ("%s: %s expected, got %s"):format(option, EXPECTED[option], got(value)) end
+  local text = ORIGINAL[option] or ("supported %s: %s"):format(option, alternatives(VALUES[option]))
+  if text:find("%s", 1, true) then return text:format(tostring(value)) end
+  return ("%s, got %s"):format(text, got(value))
+end
+
+--- The values of an option, in the order of the documents.
+function M.values(option)
+  return { table.unpack(VALUES[option]) }
+end
+
 --- Returns `value` if it is one of the option's documented values, and raises otherwise.
 function M.check(option, value)
   local ok
-  if VALUES[option] then ok = value ~= nil and VALUES[option][value]
+  if VALUES[option] then ok = is_one_of(VALUES[option], value)
   else ok = value == nil or TESTS[option](value) end
-  if not ok then error(TEXTS[option]:format(tostring(value)), 0) end
+  if not ok then error(refusal(option, value), 0) end
   return value
 end
 
 --- int16 knows one granularity and one method; raises for others. `o.bits` is a width or its name.
 function M.check_combination(o)
   if o.bits ~= 16 and o.bits ~= "int16" then return end
-  if o.granularity == "per-channel" then error("int16 only supports per-tensor quantization", 0) end
-  if o.method == "entropy" then error("int16 only supports minmax calibration method", 0) end
+  if o.granularity == "per-channel" then
+    error('int16 only supports per-tensor quantization, got "per-channel"', 0)
+  end
+  if o.method == "entropy" then error('int16 only supports minmax calibration method, got "entropy"', 0) end
 end
 
 --- Raises for a list of execution providers that is none. There is one provider; others are refused when data is run.
 function M.check_providers(providers)
-  if type(providers) ~= "table" then error("set_providers: a list of names expected", 0) end
+  if type(providers) ~= "table" then
+    error(("set_providers: a list of names expected, got %s"):format(got(providers)), 0)
+  end
   return providers
 end
 
@@ -124,7 +163,7 @@ function M.parse(arguments, names, more)
   for _, name in ipairs(list) do
     o[name] = given[name]
     if o[name] == nil then o[name] = DEFAULTS[name] end
-    if TEXTS[name] then M.check(name, o[name]) end
+    if VALUES[name] or TESTS[name] then M.check(name, o[name]) end
   end
   M.check_combination(o)
   o.bits = BITS[o.bits]
