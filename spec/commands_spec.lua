@@ -136,7 +136,8 @@ describe("the commands", function()
     it("answers 0 for a model that can be quantized", function()
       local r = espquant("check", "m.onnx", "--bits", "int16")
       assert.same({ status = 0, stdout = "m.onnx: can be quantized (16 nodes)\n", stderr = "" }, r)
-      assert.same({ supported = true, problems = {} }, cjson.decode(espquant("check", "m.onnx", "--json").stdout))
+      assert.same({ supported = true, target = "esp32c3", problems = {}, notes = {} },
+        cjson.decode(espquant("check", "m.onnx", "--json", "--target", "esp32c3").stdout))
     end)
 
     it("answers 1 with every reason at once", function()
@@ -144,7 +145,8 @@ describe("the commands", function()
       local r = espquant("check", "soft.onnx")
       assert.same({ 1, "" }, { r.status, r.stderr })
       assert.matches("2 nodes of the model cannot be quantized", r.stdout)
-      assert.matches("%- Sigmoid 'sigmoid' %(Nx4 %-> Nx4%): ", r.stdout)
+      assert.matches("\n  %- Sigmoid 'sigmoid' %(Nx4 %-> Nx4%): Sigmoid has no integer form on the chip\n      end the model",
+        r.stdout)
       assert.matches("%- Softmax 'softmax'", r.stdout)
       r = espquant("check", "soft.onnx", "--json")
       local facts = cjson.decode(r.stdout)
@@ -152,10 +154,36 @@ describe("the commands", function()
       assert.equal("Sigmoid", facts.problems[1].operator)
     end)
 
+    it("answers 3 for a model that is not valid, also with every reason", function()
+      put_model("misfit.onnx", function(g, x)
+        node(g, "Gemm", { x, g:add_constant("w", core.tensor { 5, 4 }) })
+        return node(g, "Sigmoid", { node(g, "Add", { x, g:add_constant("k", core.tensor { 3 }) }) })
+      end)
+      local r = espquant("check", "misfit.onnx")
+      assert.same({ 3, "" }, { r.status, r.stderr })
+      assert.matches("misfit.onnx: 3 nodes of the model cannot be quantized\n  %- Gemm 'gemm' %(Nx4, 5x4 %-> %?%): ", r.stdout)
+      assert.matches("Add 'add' %(Nx4, 3 %-> %?%): shapes %?x4 and 3 do not broadcast", r.stdout)
+    end)
+
+    it("notes what no chip was measured for", function()
+      put_model("ours.onnx", function(g, x) return node(g, "Identity", { node(g, "Mul", { x, x }) }) end)
+      local r = espquant("check", "ours.onnx")
+      assert.equal(0, r.status)
+      assert.matches("^ours.onnx: can be quantized %(2 nodes%)\n  note: Mul: what a chip computes here was never measured;"
+        .. " [^\n]+ %(mul%)\n  note: Identity: ", r.stdout)
+      local notes = cjson.decode(espquant("check", "ours.onnx", "--json").stdout).notes
+      assert.same({ 2, "Mul", { "mul" } }, { #notes, notes[1].operator, notes[1].nodes })
+      local calib = require "espquant".Calibrator "int8"
+      assert.same(notes[1].message, select(3, calib:check_model(assert(core.onnx_read(path "ours.onnx"))))[1].message)
+    end)
+
     it("answers in the original's words in original mode", function()
       local r = espquant("check", MNIST, "--mode", "original")
       assert.equal(1, r.status)
       assert.matches("BatchNormalization is not supported on esp%-dl yet\ncurrent model is not supported", r.stdout)
+      put_model("relu.onnx", function(g, x) return node(g, "Relu", { x }) end) -- which only calibration refuses
+      assert.matches("has no attribute 'op_type'", espquant("check", "relu.onnx", "--mode", "original").stdout)
+      assert.equal(0, espquant("check", "relu.onnx").status)
     end)
   end)
 
@@ -327,6 +355,7 @@ describe("the commands", function()
 
   describe("given bad input", function()
     it("say what is wrong with options, with exit code 2", function()
+      fails(2, { "--target: 'esp32h2' is not one of", "esp32c3" }, "check", "m.onnx", "--target", "esp32h2")
       fails(2, { "--bits", "int8" }, "calibrate", "m.onnx", CALIB, "--bits", "int4")
       local int16 = { "--bits", "int16" }
       fails(2, { "int16 only supports per-tensor" }, "check", "m.onnx", int16, "--granularity", "per-channel")

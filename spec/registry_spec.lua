@@ -48,6 +48,23 @@ describe("the operator table #unit", function()
       .. "Squeeze Transpose Unsqueeze", table.concat(keeping, " "))
   end)
 
+  it("marks what no chip was measured for, as docs/original.md does with (*)", function()
+    local text, told = read_all "docs/original.md", {}
+    for row in text:gmatch "\n|([^\n]*%(%*%)[^\n]*)" do
+      for name in row:match "^[^|]*":gmatch "%a+" do told[name] = true end
+    end
+    for name in text:match "The same is%s+true of(.-), which":gmatch "%u%a+" do told[name] = true end
+    local marked, n = {}, 0
+    for _, op in ipairs(core.ops()) do
+      if op.v1.unmeasured then
+        assert.is_true(op.v1.chip, op.name)
+        marked[op.name], n = true, n + 1
+      end
+    end
+    assert.equal(12, n)
+    assert.same(told, marked)
+  end)
+
   it("has defaults of the kind of their attribute", function()
     local types = { int = "integer", float = "float" }
     for _, op in ipairs(core.ops()) do

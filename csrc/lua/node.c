@@ -257,7 +257,8 @@ static int64_t take_integer(lua_State *L, const char *name) {
 }
 
 static float take_float(lua_State *L, const char *name) {
-  if (lua_type(L, -1) != LUA_TNUMBER) luaL_error(L, "attribute '%s': number expected, got %s", name, luaL_typename(L, -1));
+  if (lua_type(L, -1) != LUA_TNUMBER)
+    luaL_error(L, "attribute '%s': number expected, got %s", name, luaL_typename(L, -1));
   return (float)lua_tonumber(L, -1);
 }
 
@@ -360,6 +361,17 @@ static const char *why_not(const espq_call *call, char *text, size_t size) {
   return "it has no integer form on the chip; leave it to the application, or replace it";
 }
 
+/* node:fault(): what is wrong with the node by itself, and the code; nil when nothing is. */
+static int node_fault(lua_State *L) {
+  const espq_lua_handle *h = espq_lua_checknode(L, 1);
+  espq_error err;
+  if (!espq_ops_check_node(h->owner->graph, h->id, &err)) return 0;
+  if (err.status == ESPQ_EMEMORY) return espq_lua_raise(L, &err);
+  lua_pushstring(L, err.text);
+  lua_pushstring(L, espq_status_name(err.status));
+  return 2;
+}
+
 /* node:why_not(): why the node cannot be quantized, with a remedy; nil when it can. */
 static int node_why_not(lua_State *L) {
   const espq_lua_handle *h = espq_lua_checknode(L, 1);
@@ -392,6 +404,7 @@ static int node_tostring(lua_State *L) {
 
 static const luaL_Reg methods[] = {{"attr", node_attr},
                                    {"attrs", node_attrs},
+                                   {"fault", node_fault},
                                    {"has_attr", node_has_attr},
                                    {"input", node_input},
                                    {"label", node_label},
@@ -406,14 +419,9 @@ static const luaL_Reg methods[] = {{"attr", node_attr},
                                    {"why_not", node_why_not},
                                    {NULL, NULL}};
 
-static const luaL_Reg fields[] = {{"alive", node_alive},
-                                  {"column", node_column},
-                                  {"domain", node_domain},
-                                  {"inputs", node_inputs},
-                                  {"name", node_name_get},
-                                  {"op_type", node_op_type},
-                                  {"outputs", node_outputs},
-                                  {NULL, NULL}};
+static const luaL_Reg fields[] = {
+    {"alive", node_alive},   {"column", node_column},   {"domain", node_domain},   {"inputs", node_inputs},
+    {"name", node_name_get}, {"op_type", node_op_type}, {"outputs", node_outputs}, {NULL, NULL}};
 
 static const luaL_Reg setters[] = {{"column", node_set_column}, {"name", node_set_name}, {NULL, NULL}};
 

@@ -6,15 +6,16 @@
 static const struct {
   const char *name;
   unsigned flag;
-} v1_flags[] = {{"arithmetic", ESPQ_V1_ARITHMETIC}, {"activation", ESPQ_V1_ACTIVATION}, {"shares", ESPQ_V1_SHARES},
-                {"pass", ESPQ_V1_PASS},             {"lifts", ESPQ_V1_LIFTS},           {"calibrator", ESPQ_V1_CALIBRATOR},
+} v1_flags[] = {{"arithmetic", ESPQ_V1_ARITHMETIC}, {"activation", ESPQ_V1_ACTIVATION},
+                {"shares", ESPQ_V1_SHARES},         {"pass", ESPQ_V1_PASS},
+                {"lifts", ESPQ_V1_LIFTS},           {"calibrator", ESPQ_V1_CALIBRATOR},
                 {"evaluator", ESPQ_V1_EVALUATOR},   {"chip", ESPQ_V1_CHIP},
-                {"aligns", ESPQ_V1_ALIGNS}};
+                {"aligns", ESPQ_V1_ALIGNS},         {"unmeasured", ESPQ_V1_UNMEASURED}};
 
-static const char *const kind_names[] = {[ESPQ_ATTR_INT] = "int",         [ESPQ_ATTR_FLOAT] = "float",
-                                         [ESPQ_ATTR_STRING] = "string",   [ESPQ_ATTR_TENSOR] = "tensor",
-                                         [ESPQ_ATTR_INTS] = "ints",       [ESPQ_ATTR_FLOATS] = "floats",
-                                         [ESPQ_ATTR_STRINGS] = "strings", [ESPQ_ATTR_OPAQUE] = "opaque"};
+static const char *const kind_names[] = {
+    [ESPQ_ATTR_INT] = "int",         [ESPQ_ATTR_FLOAT] = "float",  [ESPQ_ATTR_STRING] = "string",
+    [ESPQ_ATTR_TENSOR] = "tensor",   [ESPQ_ATTR_INTS] = "ints",    [ESPQ_ATTR_FLOATS] = "floats",
+    [ESPQ_ATTR_STRINGS] = "strings", [ESPQ_ATTR_OPAQUE] = "opaque"};
 
 static void set_string(lua_State *L, const char *key, const char *text) {
   lua_pushstring(L, text);

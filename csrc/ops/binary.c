@@ -414,7 +414,8 @@ COLUMN_Q(min, ESPQ_SIM_MIN);
 enum {
   ACCEPTED = ESPQ_V1_CALIBRATOR | ESPQ_V1_EVALUATOR | ESPQ_V1_CHIP,
   ARITHMETIC = ESPQ_V1_ARITHMETIC | ESPQ_V1_ALIGNS | ACCEPTED,
-  LARGEST = ESPQ_V1_SHARES | ESPQ_V1_PASS | ESPQ_V1_ALIGNS | ACCEPTED
+  OURS = ARITHMETIC | ESPQ_V1_UNMEASURED,
+  LARGEST = ESPQ_V1_SHARES | ESPQ_V1_PASS | ESPQ_V1_ALIGNS | ESPQ_V1_UNMEASURED | ACCEPTED
 };
 
 #define BINARY_ROW(op, first, least, most, f, integer, roles, reason) \
@@ -436,8 +437,8 @@ enum {
   }
 
 BINARY_ROW(Add, 7, 2, 2, &add_f32, &add_q, ARITHMETIC, why_not);
-BINARY_ROW(Sub, 7, 2, 2, &sub_f32, &sub_q, ARITHMETIC, why_not);
-BINARY_ROW(Mul, 7, 2, 2, &mul_f32, &mul_q, ARITHMETIC, why_not);
+BINARY_ROW(Sub, 7, 2, 2, &sub_f32, &sub_q, OURS, why_not);
+BINARY_ROW(Mul, 7, 2, 2, &mul_f32, &mul_q, OURS, why_not);
 BINARY_ROW(Div, 7, 2, 2, &div_f32, NULL, 0, div_why_not);
 BINARY_ROW(Max, 6, 1, -1, &max_f32, &max_q, LARGEST, why_not);
 BINARY_ROW(Min, 6, 1, -1, &min_f32, &min_q, LARGEST, why_not);

@@ -51,8 +51,8 @@ static bool inputs_known(const espq_call *call) {
 /* Rules and kernels index the inputs that their row promises. */
 static espq_status check_arity(const espq_call *call, espq_error *err) {
   espq_text problems = {0};
-  espq_node_check_arity(&problems, call->graph, call->node);
-  return espq_fail_problems(&problems, ESPQ_EFORMAT, "", err);
+  espq_node_check_arity(&problems, call->node);
+  return espq_fail_problems(&problems, ESPQ_EFORMAT, "", err) ? espq_call_prefix(call, err) : ESPQ_OK;
 }
 
 /* The size of a tensor as far as it is known must be allowed, so that kernels need not check again. */
@@ -81,8 +81,8 @@ static espq_status check_order(const espq_call *call, const bool *made, espq_err
     espq_id v = call->node->in[i];
     if (v != ESPQ_NONE && call->graph->values[v].producer != ESPQ_NONE && !made[v])
       return espq_call_fail(call, err, ESPQ_EFORMAT,
-                            "input %d '%.100s' is made by a node that comes later: sort the graph, if it has no cycle", i,
-                            call->in[i].name);
+                            "input %d '%.100s' is made by a node that comes later: sort the graph, if it has no cycle",
+                            i, call->in[i].name);
   }
   return ESPQ_OK;
 }
@@ -94,7 +94,8 @@ static espq_status infer_node(const espq_graph *g, espq_id id, espq_typed_shape 
   status = check_order(&call, made, err);
   forget_outputs(&call);
   if (g->nodes[id].op && !status) status = espq_call_infer(&call, err);
-  for (int i = 0; i < call.nout && !status; i++) {
+  if (status) forget_outputs(&call);
+  for (int i = 0; i < call.nout; i++) {
     if (!call.out[i].present) continue;
     values[call.node->out[i]] = (espq_typed_shape){call.out[i].dtype, call.out[i].shape};
     made[call.node->out[i]] = true;
@@ -103,15 +104,37 @@ static espq_status infer_node(const espq_graph *g, espq_id id, espq_typed_shape 
   return status;
 }
 
+espq_status espq_ops_infer_node(const espq_graph *graph, espq_id node, espq_error *err) {
+  espq_call call;
+  espq_status status = espq_call_init(&call, graph, node, NULL, err);
+  if (status) return status;
+  forget_outputs(&call);
+  status = espq_call_infer(&call, err);
+  espq_call_free(&call);
+  return status;
+}
+
+/* All nodes: what follows a misfit is unknown, so each is told once. */
+static espq_status infer_nodes(const espq_graph *g, espq_typed_shape *values, bool *made, espq_error *err) {
+  espq_status first = ESPQ_OK;
+  espq_text problems = {0};
+  for (espq_id id = g->first; id != ESPQ_NONE; id = g->nodes[id].next) {
+    espq_error one;
+    espq_status status = infer_node(g, id, values, made, &one);
+    if (!status) continue;
+    if (!first) first = status;
+    espq_text_add(&problems, "%s; ", one.text);
+  }
+  return espq_fail_problems(&problems, first, "", err);
+}
+
 espq_status espq_ops_infer_at(const espq_graph *graph, const espq_shape *input_shapes, espq_typed_shape *values,
                               espq_error *err) {
   for (size_t i = 0; i < graph->nvalues; i++)
     values[i] = (espq_typed_shape){graph->values[i].dtype, graph->values[i].shape};
   for (size_t i = 0; input_shapes && i < graph->ninputs; i++) values[graph->inputs[i]].shape = input_shapes[i];
   bool *made = espq_calloc(graph->nvalues, sizeof *made);
-  espq_status status = made ? ESPQ_OK : espq_fail_memory(err);
-  for (espq_id id = graph->first; id != ESPQ_NONE && !status; id = graph->nodes[id].next)
-    status = infer_node(graph, id, values, made, err);
+  espq_status status = made ? infer_nodes(graph, values, made, err) : espq_fail_memory(err);
   espq_free(made);
   return status;
 }
@@ -128,7 +151,7 @@ espq_status espq_ops_infer(espq_graph *graph, espq_error *err) {
   espq_typed_shape *values = espq_calloc(graph->nvalues, sizeof *values);
   if (!values) return espq_fail_memory(err);
   espq_status status = espq_ops_infer_at(graph, NULL, values, err);
-  for (size_t i = 0; i < graph->nvalues && !status; i++) {
+  for (size_t i = 0; i < graph->nvalues; i++) {
     espq_value *v = &graph->values[i];
     if (!v->alive || v->producer == ESPQ_NONE) continue;
     v->dtype = values[i].dtype;

@@ -36,6 +36,9 @@ espq_status espq_call_result(espq_call *call, const espq_shape *shape);
  * ESPQ_EFORMAT for another type. */
 espq_status espq_port_weights(const espq_call *call, int input, const float **data, espq_error *err);
 
+/* Whether the shapes that the graph has now fit this node; changes nothing. */
+espq_status espq_ops_infer_node(const espq_graph *graph, espq_id node, espq_error *err);
+
 /* Puts "<Op> '<name>'" in front of the text of err; returns err's status. */
 espq_status espq_call_prefix(const espq_call *call, espq_error *err);
 

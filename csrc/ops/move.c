@@ -422,6 +422,7 @@ static const char *computed_why_not(const espq_call *call, char *text, size_t si
 
 enum {
   MOVES = ESPQ_V1_SHARES | ESPQ_V1_PASS | ESPQ_V1_CALIBRATOR | ESPQ_V1_CHIP,
+  OURS = MOVES | ESPQ_V1_UNMEASURED,
   LIFTS = MOVES | ESPQ_V1_LIFTS | ESPQ_V1_EVALUATOR
 };
 
@@ -462,7 +463,7 @@ const espq_op espq_op_Pad = {.name = "Pad",
                              .infer = infer_pad,
                              .f32 = &pad_f32,
                              .q = &pad_q,
-                             .v1 = MOVES,
+                             .v1 = OURS,
                              .weight = -1,
                              .bias = -1,
                              .mixes_batch = pad_mixes,
@@ -495,7 +496,7 @@ const espq_op espq_op_Expand = {.name = "Expand",
                                 .infer = infer_expand,
                                 .f32 = &expand_f32,
                                 .q = &expand_q,
-                                .v1 = MOVES,
+                                .v1 = OURS,
                                 .weight = -1,
                                 .bias = -1,
                                 .why_not = computed_why_not};

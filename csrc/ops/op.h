@@ -17,13 +17,13 @@
 
 /* One input or output of a node as a kernel or a shape rule sees it. */
 typedef struct espq_port {
-  bool present;                  /* false: an optional input or output left out */
-  const char *name;              /* of the value, for messages */
+  bool present;     /* false: an optional input or output left out */
+  const char *name; /* of the value, for messages */
   espq_dtype dtype;
-  espq_shape shape;              /* logical; a dimension of -1 is unknown (shape rules only) */
-  espq_layout layout;            /* kernels only; PLAIN in shape rules */
-  const espq_tensor *constant;   /* NULL: computed at run time. Constants are always PLAIN. */
-  const espq_quant *quant;       /* bits 0: float */
+  espq_shape shape;            /* logical; a dimension of -1 is unknown (shape rules only) */
+  espq_layout layout;          /* kernels only; PLAIN in shape rules */
+  const espq_tensor *constant; /* NULL: computed at run time. Constants are always PLAIN. */
+  const espq_quant *quant;     /* bits 0: float */
 } espq_port;
 
 typedef struct espq_call {
@@ -74,30 +74,31 @@ typedef struct espq_attr_spec {
 
 /* What calibration does with an operator, as flags: the original toolkit's classes, and what "chip" mode adds. */
 enum {
-  ESPQ_V1_ARITHMETIC = 1,   /* its output is measured */
-  ESPQ_V1_ACTIVATION = 2,   /* measured, and passes its exponent up to the producer */
-  ESPQ_V1_SHARES = 4,       /* output takes the exponent of input 0 */
-  ESPQ_V1_PASS = 8,         /* walks of the sharing rules go through it to input 0 */
-  ESPQ_V1_LIFTS = 16,       /* an activation after it lifts its own exponent above it */
-  ESPQ_V1_CALIBRATOR = 32,  /* accepted by the original calibrator's check_model */
-  ESPQ_V1_EVALUATOR = 64,   /* accepted by the original evaluator's check_model */
-  ESPQ_V1_CHIP = 128,       /* can be quantized in "chip" mode */
-  ESPQ_V1_ALIGNS = 256      /* "chip" mode: each operand, also a constant, may have an exponent of its own */
+  ESPQ_V1_ARITHMETIC = 1,  /* its output is measured */
+  ESPQ_V1_ACTIVATION = 2,  /* measured, and passes its exponent up to the producer */
+  ESPQ_V1_SHARES = 4,      /* output takes the exponent of input 0 */
+  ESPQ_V1_PASS = 8,        /* walks of the sharing rules go through it to input 0 */
+  ESPQ_V1_LIFTS = 16,      /* an activation after it lifts its own exponent above it */
+  ESPQ_V1_CALIBRATOR = 32, /* accepted by the original calibrator's check_model */
+  ESPQ_V1_EVALUATOR = 64,  /* accepted by the original evaluator's check_model */
+  ESPQ_V1_CHIP = 128,      /* can be quantized in "chip" mode */
+  ESPQ_V1_ALIGNS = 256,    /* "chip" mode: each operand, also a constant, may have an exponent of its own */
+  ESPQ_V1_UNMEASURED = 512 /* what a chip computes was never measured: "chip" mode's integers are our definition */
 };
 
 typedef struct espq_op {
   const char *name;
   const char *domain;
-  int since;                 /* first opset whose form is understood */
-  int min_in, max_in;        /* max -1: any number */
+  int since;          /* first opset whose form is understood */
+  int min_in, max_in; /* max -1: any number */
   int min_out, max_out;
   const espq_attr_spec *attrs;
   /* Sets dtype and shape of every present output from the inputs (and constants). */
   espq_status (*infer)(espq_call *call, espq_error *err);
-  const espq_kernel *f32;    /* NULL: no such column */
-  const espq_kernel *q;      /* 8 and 16 bits; reads the width from the ports */
-  unsigned v1;               /* ESPQ_V1_* */
-  int weight, bias;          /* input index of weight and bias, -1: none */
+  const espq_kernel *f32; /* NULL: no such column */
+  const espq_kernel *q;   /* 8 and 16 bits; reads the width from the ports */
+  unsigned v1;            /* ESPQ_V1_* */
+  int weight, bias;       /* input index of weight and bias, -1: none */
   /* True when axis 0 of the inputs is not carried to axis 0 of the outputs image by image (Transpose that moves it,
    * Gemm with transA ...). NULL: never. Shapes are checked besides. */
   bool (*mixes_batch)(const espq_call *call);
@@ -116,8 +117,9 @@ void espq_ops_resolve(espq_graph *graph);
 /* Arity and attributes of every node against its row; all problems in one text, ESPQ_EUNSUPPORTED for unknown
  * operators (then the text lists them all), ESPQ_EFORMAT otherwise. */
 espq_status espq_ops_verify(espq_graph *graph, espq_error *err);
-/* Fills dtype and shape of every value, in graph order; unknown operators leave unknown shapes behind.
- * ESPQ_EFORMAT: shapes that do not fit; the text names node, input, expected and got. */
+/* Fills dtype and shape of every value, in graph order; unknown operators and nodes that do not fit leave unknown shapes
+ * behind. Fails with the status of the first misfit (ESPQ_EFORMAT: shapes that do not fit) and a text of all of them,
+ * each with node, input, expected and got. */
 espq_status espq_ops_infer(espq_graph *graph, espq_error *err);
 /* As espq_ops_infer, but into `values` (one per value id) instead of the graph, with the given shapes of graph inputs
  * (in the order of graph->inputs). */
@@ -127,6 +129,9 @@ typedef struct espq_typed_shape {
 } espq_typed_shape;
 espq_status espq_ops_infer_at(const espq_graph *graph, const espq_shape *input_shapes, espq_typed_shape *values,
                               espq_error *err);
+/* What is wrong with one node by itself: arity, attributes, opset, and whether the shapes that the graph has now fit.
+ * ESPQ_OK also for an operator that is not known. */
+espq_status espq_ops_check_node(espq_graph *graph, espq_id node, espq_error *err);
 /* Fills call and its ports for `node` (shapes from `values`, or from the graph when NULL). Free with espq_call_free. */
 espq_status espq_call_init(espq_call *call, const espq_graph *graph, espq_id node, const espq_typed_shape *values,
                            espq_error *err);
@@ -138,11 +143,11 @@ const espq_kernel *espq_kernel_of(const espq_node *node);
 void espq_kernel_free(const espq_kernel *kernel, void *state);
 
 /* --- helpers for the families (util.c) --- */
-/* Appends what is wrong with the inputs and outputs of a node that has a row: "Conv 'a': 1 inputs, expected 2 to 3; ". */
-void espq_node_check_arity(espq_text *problems, const espq_graph *graph, const espq_node *node);
-/* ESPQ_OK when there are no problems; else espq_fail with `what` and the problems, each of which ends in "; ". */
+/* Appends what is wrong with the inputs and outputs of a node that has a row: "1 inputs, expected 2 to 3, ". */
+void espq_node_check_arity(espq_text *problems, const espq_node *node);
+/* ESPQ_OK when there are no problems; else espq_fail with `what` and the problems, each of which ends in ", " or "; ". */
 espq_status espq_fail_problems(espq_text *problems, espq_status status, const char *what, espq_error *err);
-bool espq_port_has(const espq_call *call, int input);            /* input exists and is present */
+bool espq_port_has(const espq_call *call, int input); /* input exists and is present */
 /* A constant input as int64 numbers (int32 or int64 tensor): fills at most max, sets *n. */
 espq_status espq_port_ints(const espq_call *call, int input, int64_t *out, int max, int *n, espq_error *err);
 /* A constant scalar float input; `otherwise` when absent. */

@@ -2,9 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/text.h"
 #include "base/alloc.h"
-#include "ops/op.h"
+#include "base/text.h"
+#include "ops/kernel.h"
 
 #define ESPQ_OP(name) extern const espq_op espq_op_##name;
 #include "ops/ops.def"
@@ -16,13 +16,9 @@ static const espq_op *const table[] = {
 #undef ESPQ_OP
 };
 
-size_t espq_op_count(void) {
-  return sizeof table / sizeof *table;
-}
+size_t espq_op_count(void) { return sizeof table / sizeof *table; }
 
-const espq_op *espq_op_at(size_t index) {
-  return table[index];
-}
+const espq_op *espq_op_at(size_t index) { return table[index]; }
 
 const espq_op *espq_op_find(const char *domain, const char *op_type) {
   for (size_t i = 0; i < espq_op_count(); i++)
@@ -43,18 +39,31 @@ static const espq_attr_spec *find_spec(const espq_op *op, const char *name) {
   return NULL;
 }
 
-static const char *const kind_names[] = {"an integer",         "a float",          "a string", "a tensor", "a list of integers",
-                                         "a list of floats", "a list of strings", "something opaque"};
+static const char *const kind_names[] = {
+    "an integer",         "a float",          "a string",          "a tensor",
+    "a list of integers", "a list of floats", "a list of strings", "something opaque"};
 
-static void check_attrs(espq_text *t, const char *label, const espq_node *n) {
+static void check_attrs(espq_text *t, const espq_node *n) {
   for (const espq_attr *a = n->attrs; a; a = a->next) {
     const espq_attr_spec *s = find_spec(n->op, a->name);
-    if (!s) espq_text_add(t, "%s: unknown attribute '%.80s'; ", label, a->name);
+    if (!s) espq_text_add(t, "unknown attribute '%.80s', ", a->name);
     else if (s->kind != a->kind)
-      espq_text_add(t, "%s: attribute '%s' is %s, expected %s; ", label, a->name, kind_names[a->kind], kind_names[s->kind]);
+      espq_text_add(t, "attribute '%s' is %s, expected %s, ", a->name, kind_names[a->kind], kind_names[s->kind]);
   }
   for (const espq_attr_spec *s = n->op->attrs; s && s->name; s++)
-    if (s->required && !espq_node_attr(n, s->name)) espq_text_add(t, "%s: attribute '%s' is missing; ", label, s->name);
+    if (s->required && !espq_node_attr(n, s->name)) espq_text_add(t, "attribute '%s' is missing, ", s->name);
+}
+
+/* "<Op> '<name>': " and what is wrong with the form of a node that has a row, shapes apart. */
+static espq_status check_form(const espq_graph *graph, const espq_node *n, espq_error *err) {
+  espq_text wrong = {0};
+  char label[256];
+  espq_node_check_arity(&wrong, n);
+  check_attrs(&wrong, n);
+  if (graph->opset < n->op->since)
+    espq_text_add(&wrong, "its form of opset %d is not understood, only from %d on, ", (int)graph->opset, n->op->since);
+  espq_status status = espq_fail_problems(&wrong, ESPQ_EFORMAT, "", err);
+  return status ? espq_error_prefix(err, "%s", espq_node_label(graph, n, label, sizeof label)) : ESPQ_OK;
 }
 
 espq_status espq_ops_verify(espq_graph *graph, espq_error *err) {
@@ -62,17 +71,13 @@ espq_status espq_ops_verify(espq_graph *graph, espq_error *err) {
   espq_ops_resolve(graph);
   for (espq_id id = graph->first; id != ESPQ_NONE; id = graph->nodes[id].next) {
     const espq_node *n = &graph->nodes[id];
+    espq_error one;
     char label[256];
-    espq_node_label(graph, n, label, sizeof label);
-    if (!n->op) {
-      espq_text_add(&unknown, "%s%s%s%s; ", label, n->domain[0] ? " (domain '" : "", n->domain, n->domain[0] ? "')" : "");
-      continue;
-    }
-    espq_node_check_arity(&wrong, graph, n);
-    check_attrs(&wrong, label, n);
-    if (graph->opset < n->op->since)
-      espq_text_add(&wrong, "%s: its form of opset %d is not understood, only from %d on; ", label, (int)graph->opset,
-                    n->op->since);
+    const char *domain = n->domain;
+    if (n->op && check_form(graph, n, &one)) espq_text_add(&wrong, "%s; ", one.text);
+    if (!n->op)
+      espq_text_add(&unknown, "%s%s%s%s; ", espq_node_label(graph, n, label, sizeof label),
+                    domain[0] ? " (domain '" : "", domain, domain[0] ? "')" : "");
   }
   espq_status status = espq_fail_problems(&unknown, ESPQ_EUNSUPPORTED, "operators that espquant does not know: ", err);
   if (status) {
@@ -90,4 +95,12 @@ const espq_kernel *espq_kernel_of(const espq_node *node) {
 void espq_kernel_free(const espq_kernel *kernel, void *state) {
   if (kernel && kernel->free && state) kernel->free(state);
   else espq_free(state);
+}
+
+espq_status espq_ops_check_node(espq_graph *graph, espq_id node, espq_error *err) {
+  espq_node *n = &graph->nodes[node];
+  n->op = espq_op_find(n->domain, n->op_type);
+  if (!n->op) return ESPQ_OK;
+  espq_status status = check_form(graph, n, err);
+  return status ? status : espq_ops_infer_node(graph, node, err);
 }

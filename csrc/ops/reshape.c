@@ -336,6 +336,7 @@ static const char *shape_why_not(const espq_call *call, char *text, size_t size)
 
 enum {
   MOVES = ESPQ_V1_SHARES | ESPQ_V1_PASS | ESPQ_V1_CHIP,
+  OURS = MOVES | ESPQ_V1_UNMEASURED,
   ORIGINAL = ESPQ_V1_CALIBRATOR | ESPQ_V1_EVALUATOR
 };
 
@@ -361,13 +362,13 @@ const espq_op espq_op_Squeeze = {.name = "Squeeze", .domain = "", .since = 1, .m
                                  .mixes_batch = squeeze_mixes};
 const espq_op espq_op_Unsqueeze = {.name = "Unsqueeze", .domain = "", .since = 1, .min_in = 1, .max_in = 2, .min_out = 1,
                                    .max_out = 1, .attrs = axes_attrs, .infer = infer_unsqueeze, .f32 = &reshape_f32,
-                                   .q = &reshape_q, .v1 = MOVES, .weight = -1, .bias = -1};
+                                   .q = &reshape_q, .v1 = OURS, .weight = -1, .bias = -1};
 const espq_op espq_op_Identity = {.name = "Identity", .domain = "", .since = 1, .min_in = 1, .max_in = 1, .min_out = 1,
-                                  .max_out = 1, .infer = espq_infer_same, .f32 = &same_f32, .q = &same_q, .v1 = MOVES,
+                                  .max_out = 1, .infer = espq_infer_same, .f32 = &same_f32, .q = &same_q, .v1 = OURS,
                                   .weight = -1, .bias = -1};
 const espq_op espq_op_Dropout = {.name = "Dropout", .domain = "", .since = 7, .min_in = 1, .max_in = 3, .min_out = 1,
                                  .max_out = 2, .attrs = dropout_attrs, .infer = infer_dropout, .f32 = &dropout_f32,
-                                 .q = &dropout_q, .v1 = MOVES, .weight = -1, .bias = -1, .why_not = dropout_why_not};
+                                 .q = &dropout_q, .v1 = OURS, .weight = -1, .bias = -1, .why_not = dropout_why_not};
 const espq_op espq_op_Shape = {.name = "Shape", .domain = "", .since = 1, .min_in = 1, .max_in = 1, .min_out = 1,
                                .max_out = 1, .attrs = shape_attrs, .infer = infer_shape_op, .f32 = &shape_f32,
                                .v1 = ESPQ_V1_SHARES | ESPQ_V1_PASS | ORIGINAL, .weight = -1, .bias = -1,

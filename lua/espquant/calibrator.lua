@@ -56,13 +56,13 @@ function Calibrator:set_providers(providers)
   self.providers = quant.options.check_providers(providers)
 end
 
---- 0 when the model can be quantized, else -1 and the list of reasons, each with node, op, shapes, cause, remedy. In
---- "original" mode a refusal raises, as in the original (its documents say -1).
+--- 0 when the model can be quantized, else -1; the list of reasons, each with node, op, shapes, cause, remedy; and the
+--- list of notes: operators that no chip was measured for. In "original" mode a refusal raises, as in the original (its
+--- documents say -1), and there are no notes.
 function Calibrator:check_model(model)
   local ok, message, code, problems = quant.check(model, self.mode, "calibrator")
-  if ok then return 0 end
-  if self.mode == "original" then errors.raise(code, message, problems) end
-  return -1, problems
+  if not ok and self.mode == "original" then errors.raise(code, message, problems) end
+  return ok and 0 or -1, problems or {}, quant.notes(model, self.mode)
 end
 
 -- --- data ---------------------------------------------------------------------------------------------------------
@@ -87,13 +87,17 @@ end
 -- The source as a dataset for the model. "original" mode refuses a tensor as the original does, and in its words.
 local function open_data(self, model, source)
   local data, message, code = dataset.of(source, model)
-  local text
-  if self.mode == "original" and type(source) == "userdata" and #model.inputs == 1 then
-    text = source.shape[1] == 0 and "zero-size array to reduction operation maximum which has no identity"
-      or runtime_refusal(model.inputs[1], source.shape)
+  if self.mode ~= "original" or type(source) ~= "userdata" or #model.inputs ~= 1 then
+    return errors.check(data, message, code)
   end
-  if text then errors.raise("format", text, { message }) end
-  return errors.check(data, message, code)
+  local problems, text = { exception = "ValueError" }, nil
+  if source.shape[1] == 0 then text = "zero-size array to reduction operation maximum which has no identity"
+  else text, problems.exception = runtime_refusal(model.inputs[1], source.shape), "InvalidArgument" end
+  if not text then return errors.check(data, message, code) end
+  for i, node in ipairs(model.inputs[1]:users()) do
+    problems[i] = quant.problem(node, (message or text) .. "; give images of the model's shape")
+  end
+  errors.raise("format", text, problems)
 end
 
 -- One pass over the dataset, everything observed. Returns the number of images.
@@ -114,15 +118,33 @@ local function absmax(ranges, i)
   return has_nan and 0 / 0 or math.max(math.abs(lo), math.abs(hi))
 end
 
--- The entropy method's exponent of tensor number i, or nil, message, code. A search that finds no threshold falls back
--- to the range with a warning; "original" mode refuses it, as the original does.
+-- Why the search found no threshold for tensor number i: the text that the original raises, and its exception.
+local function search_refusal(histograms, i, name)
+  local _, message, code, exception, text = histograms:threshold(i)
+  if exception ~= "ValueError" then text = ("the search for a threshold of '%s' failed: %s"):format(name, message) end
+  return text, code, exception, message
+end
+
+-- "original" mode refuses tensors without a threshold: raises the first one's text, with a problem for each.
+local function check_thresholds(model, histograms, thresholds, names)
+  local problems, first, first_code = {}, nil, nil
+  for i, name in ipairs(names) do
+    if not thresholds[i] then
+      local text, code, exception, message = search_refusal(histograms, i, name)
+      if not first then first, first_code, problems.exception = text, code, exception end
+      local why = ("no threshold by entropy for '%s' (%s); use method \"minmax\", or mode \"chip\", which falls back to it")
+        :format(name, message)
+      local node = model:value(name).producer
+      problems[#problems + 1] = node and quant.problem(node, why) or why
+    end
+  end
+  if first then errors.raise(first_code, first, problems) end
+end
+
+-- The entropy method's exponent of tensor number i; where the search found no threshold, that of its range.
 local function entropy_exponent(self, histograms, thresholds, ranges, i, name, warnings)
   if thresholds[i] then return core.exponent_of_threshold(thresholds[i]) end
-  local _, message, code, exception, text = histograms:threshold(i)
-  if self.mode == "original" then
-    if exception ~= "ValueError" then text = ("the search for a threshold of '%s' failed: %s"):format(name, message) end
-    return nil, text, code
-  end
+  local _, _, _, message = search_refusal(histograms, i, name)
   warnings[#warnings + 1] = ("'%s': no threshold by entropy (%s); its range is taken instead"):format(name, message)
   return core.exponent_of_absmax(absmax(ranges, i), self.bits)
 end
@@ -154,14 +176,12 @@ local function measure(self, model, data, names, warnings)
     histograms = errors.check(core.observe_histogram(ranges))
     feed(exec, data, histograms, "histogram")
     thresholds = errors.check(histograms:thresholds(self.threads))
+    if self.mode == "original" then check_thresholds(model, histograms, thresholds, names) end
   end
   local found = {}
   for i, name in ipairs(names) do
-    local e, message, code
-    if histograms then e, message, code = entropy_exponent(self, histograms, thresholds, ranges, i, name, warnings)
-    else e = core.exponent_of_absmax(absmax(ranges, i), self.bits) end
-    if e == nil then return nil, message, code end
-    found[name] = e
+    found[name] = histograms and entropy_exponent(self, histograms, thresholds, ranges, i, name, warnings)
+      or core.exponent_of_absmax(absmax(ranges, i), self.bits)
   end
   return found
 end

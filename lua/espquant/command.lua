@@ -114,9 +114,10 @@ end
 
 -- --- files --------------------------------------------------------------------------------------------------------
 
---- The model at `path`; notes about odd contents go to standard error.
-function M.model(path, streams)
-  local model, notes = errors.check(onnx.load(path))
+--- The model at `path`; notes about odd contents go to standard error. `read` may be core.onnx_read: then shapes are
+--- not inferred, and a model that does not fit together is no error yet.
+function M.model(path, streams, read)
+  local model, notes = errors.check((read or onnx.load)(path))
   for _, note in ipairs(notes or {}) do streams.stderr:write("espquant: note: ", path, ": ", note, "\n") end
   return model
 end

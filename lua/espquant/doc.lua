@@ -134,6 +134,7 @@ class("node", "n", {
   outputs = "the list of output values, false for those left out",
   attr = "(name[, default])\nAn attribute; without a default, the operator's.",
   attrs = "()\nA table of the attributes that are set.",
+  fault = "()\nWhat is wrong with the node by itself (arity, attributes, opset, shapes) and a code; nil: nothing.",
   has_attr = "(name)\nWhether the attribute is set.",
   input = "(i)\nInput value i, or nil.",
   label = "()\nThe node's name for messages, also when it has none.",

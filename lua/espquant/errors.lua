@@ -36,9 +36,11 @@ function Error:__tostring()
   return table.concat(lines, "\n")
 end
 
---- An error object; `problems` is a list of strings or of `{message = ...}`.
+--- An error object; `problems` is a list of strings or of `{message = ...}`, and `problems.exception`, if there, the
+--- name of the Python exception that the original toolkit raises here: it becomes the object's `exception`.
 function M.new(code, message, problems)
-  return setmetatable({ code = code, message = message, problems = problems or {} }, Error)
+  problems = problems or {}
+  return setmetatable({ code = code, message = message, problems = problems, exception = problems.exception }, Error)
 end
 
 --- True for an object made by `errors.new`.

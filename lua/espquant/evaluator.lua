@@ -44,12 +44,11 @@ function Evaluator:set_providers(providers)
   self.providers = quant.options.check_providers(providers)
 end
 
---- 0 when the model can be simulated, else -1 and the list of reasons; in "original" mode a refusal raises.
+--- As the Calibrator's: can the model be simulated?
 function Evaluator:check_model(model)
   local ok, message, code, problems = quant.check(model, self.mode, "evaluator")
-  if ok then return 0 end
-  if self.mode == "original" then errors.raise(code, message, problems) end
-  return -1, problems
+  if not ok and self.mode == "original" then errors.raise(code, message, problems) end
+  return ok and 0 or -1, problems or {}, quant.notes(model, self.mode)
 end
 
 -- --- the table ----------------------------------------------------------------------------------------------------
@@ -58,33 +57,31 @@ local function is_float(value)
   return value and not (value.constant and value.dtype ~= "float32")
 end
 
--- The tensors that the original wants an entry for: what arithmetic and activations read and make.
-local function needed(model)
-  local names, seen = {}, {}
-  local function need(value)
-    if not seen[value.name] then seen[value.name], names[#names + 1] = true, value.name end
-  end
-  for _, input in ipairs(model.inputs) do need(input) end
+-- Calls need(value, node) for the tensors that the original wants an entry for: what arithmetic and activations read
+-- and make.
+local function each_needed(model, need)
   for node in model:nodes() do
     local v1 = core.op(node.op_type, node.domain).v1
     if v1.arithmetic or v1.activation then
       for _, input in ipairs(node.inputs) do
-        if is_float(input) then need(input) end
+        if is_float(input) then need(input, node) end
       end
-      need(node:output(1))
+      need(node:output(1), node)
     end
   end
-  return names
 end
 
--- "original" mode: all missing entries, a line each in the original's words.
+-- "original" mode: all missing entries, each with the original's line and the node that wants it.
 local function check_complete(model, t)
-  local missing = {}
-  for _, name in ipairs(needed(model)) do
-    if not t:get(name) then
-      missing[#missing + 1] = ("the quantization parameter for %s is not provided"):format(name)
-    end
-  end
+  local missing, seen = { exception = "ValueError" }, {}
+  each_needed(model, function(value, node)
+    if seen[value.name] or t:get(value.name) then return end
+    seen[value.name] = true
+    local is_operand = value.constant and core.op(node.op_type, node.domain).v1.aligns
+    local remedy = is_operand and 'only mode "chip" quantizes constant operands' or "calibrate this model"
+    missing[#missing + 1] = quant.problem(node,
+      ("the quantization parameter for %s is not provided; %s"):format(value.name, remedy))
+  end)
   if #missing > 0 then errors.raise("format", "the provided quantization table is not complete", missing) end
 end
 
@@ -114,7 +111,7 @@ end
 local function check_facts(self, model, t)
   local facts = t.facts
   if #t.entries == 0 and self.mode == "original" then
-    errors.raise("format", "the provided quantization table is empty")
+    errors.raise("format", "the provided quantization table is empty", { exception = "ValueError" })
   end
   if (facts.runtime or self.runtime) ~= self.runtime then
     errors.raise("format", ("the table is for runtime %s, the evaluator for %s"):format(facts.runtime, self.runtime))

@@ -22,6 +22,11 @@ local function mark(yes)
   return yes and "yes" or "-"
 end
 
+-- "*": our own definition, as the footnote says.
+local function integer(v1)
+  return v1.unmeasured and "yes *" or mark(v1.chip)
+end
+
 -- What the original's classes accept; its evaluator takes less than its calibrator.
 local function original(v1)
   return v1.calibrator and v1.evaluator and "yes" or v1.calibrator and "calibrator only" or "-"
@@ -29,7 +34,8 @@ end
 
 local FOOTNOTE = [[
 Constant nodes become tensors when a model is read. What has no integer form must be folded by `espquant optimize`
-(as BatchNormalization is), else `espquant check` refuses it and says why.
+(as BatchNormalization is), else `espquant check` refuses it and says why. `*`: what a chip computes was never measured;
+the integers are our own definition (docs/original.md), and `espquant check` says so of a model that has such a node.
 ]]
 
 local HEADING = { "operator", "opset", "float", "int8, int16", "original toolkit" }
@@ -38,7 +44,7 @@ local function table_rows()
   local rows = { HEADING }
   for i, op in ipairs(sorted_rows()) do
     rows[i + 1] = {
-      op.domain ~= "" and op.domain .. "." .. op.name or op.name, op.since .. "+", mark(op.f32), mark(op.v1.chip),
+      op.domain ~= "" and op.domain .. "." .. op.name or op.name, op.since .. "+", mark(op.f32), integer(op.v1),
       original(op.v1),
     }
   end
@@ -62,6 +68,7 @@ local function print_json(streams)
     end
     list[i] = {
       name = op.name, domain = op.domain, opset = op.since, float = op.f32, integer = op.v1.chip or false,
+      unmeasured = op.v1.unmeasured or false,
       original_calibrator = op.v1.calibrator or false, original_evaluator = op.v1.evaluator or false,
       attributes = attributes,
     }

@@ -2,26 +2,26 @@
 ---
 ---     local ok, message, code, problems = check(graph, "chip", "calibrator")
 ---
---- A problem is `{node=, op=, output=, shapes=, cause=, remedy=, message=}`; message holds all of it. In "original"
---- mode the message is the original's lines, one for each operator type that it does not know. Roles: "calibrator" and
---- "evaluator", which differ in "original" mode, and "table": what calibration needs besides check_model's answer.
+--- A problem is one of problem.lua: node, operator, shapes, cause, remedy. In "original" mode the message is the
+--- original's lines, one for each operator type that it does not know, and `problems.exception` the Python exception
+--- that it raises. Roles: "calibrator" and "evaluator", which differ in "original" mode, and "table": what calibration
+--- needs besides check_model's answer.
 
 local core = require "espquant.core"
-local shape_text = require "espquant.shape".text
+local problem = require "espquant.quant.problem"
 
-local function shapes_text(node)
-  local parts = {}
-  for _, input in ipairs(node.inputs) do parts[#parts + 1] = input and shape_text(input.shape) or "-" end
-  return table.concat(parts, ", ") .. " -> " .. shape_text(node:output(1) and node:output(1).shape)
-end
+-- --- any mode -------------------------------------------------------------------------------------------------------
 
--- `why`: the cause and, after the first semicolon, the remedy.
-local function problem(node, why)
-  local cause, remedy = why:match "^(.-); (.*)$"
-  return {
-    node = node.name, op = node.op_type, output = node:output(1) and node:output(1).name, shapes = shapes_text(node),
-    cause = cause or why, remedy = remedy, message = ("%s (%s): %s"):format(node:label(), shapes_text(node), why),
-  }
+local FAULT_REMEDY = "correct the node, or export the model anew"
+
+-- What is wrong with the node by itself: arity, attributes, shapes. Also whether that makes the model invalid.
+local function fault_of(node)
+  local text, code = node:fault()
+  if not text then return nil end
+  local label = node:label() .. ": "
+  if text:sub(1, #label) == label then text = text:sub(#label + 1) end
+  if not text:find("; ", 1, true) then text = ("%s; %s"):format(text, FAULT_REMEDY) end
+  return text, code == "format"
 end
 
 -- --- the chip -------------------------------------------------------------------------------------------------------
@@ -44,54 +44,55 @@ local function bad_input(node)
   end
 end
 
-local function chip_problems(graph)
-  local list = {}
-  for node in graph:nodes() do
-    local why = node:why_not() or bad_constant(node) or bad_input(node)
-    if why then list[#list + 1] = problem(node, why) end
-  end
-  return list
+local function chip_reason(node)
+  return node:why_not() or bad_constant(node) or bad_input(node)
 end
 
 -- --- the original ---------------------------------------------------------------------------------------------------
 
 local UNKNOWN_TO_ORIGINAL = "the original toolkit does not know it; use mode \"chip\""
 
--- The original refuses types only, one line for each in order of first appearance.
-local function unknown_types(graph, role)
-  local lines, problems, seen = {}, {}, {}
+local function accepts(node, role)
+  local op = core.op(node.op_type, node.domain)
+  return op and op.v1[role]
+end
+
+-- The original refuses types only, a line for each in order of first appearance.
+local function type_lines(graph, role)
+  local lines, seen = {}, {}
   for node in graph:nodes() do
-    local op = core.op(node.op_type, node.domain)
-    if not (op and op.v1[role]) then
-      problems[#problems + 1] = problem(node, node:why_not() or UNKNOWN_TO_ORIGINAL)
-      if not seen[node.op_type] then
-        seen[node.op_type], lines[#lines + 1] = true, ("%s is not supported on esp-dl yet"):format(node.op_type)
-      end
+    if not accepts(node, role) and not seen[node.op_type] then
+      seen[node.op_type], lines[#lines + 1] = true, ("%s is not supported on esp-dl yet"):format(node.op_type)
     end
   end
   if #lines > 0 then lines[#lines + 1] = "current model is not supported by esp-dl" end
-  return lines, problems
+  return lines
+end
+
+local function original_reason(node, role)
+  return not accepts(node, role) and (node:why_not() or UNKNOWN_TO_ORIGINAL) or nil
 end
 
 -- Parameters that the original reads as constants: it fails without a message where they are computed.
 local function computed_parameter(node)
   local op = core.op(node.op_type, node.domain)
-  local indexes = node.op_type == "PRelu" and { 1 } or { op.weight, op.bias }
-  for _, index in ipairs(indexes) do
+  for _, index in ipairs(op.v1.activation and { 1 } or { op.weight, op.bias }) do
     local input = index >= 0 and node:input(index + 1)
     if input and not input.constant then
-      return ("its parameter '%s' is computed at run time; only constants can be quantized"):format(input.name)
+      return ("its parameter '%s' is computed at run time; simplify the model so that it is a constant"):format(
+        input.name)
     end
   end
 end
 
--- What stops the original's calibration with an exception; its type check has no answer to these.
+-- What stops the original's calibration with an exception; its type check has no answer to these. Each returns our
+-- reason, the original's text and the exception.
 local function activation_on_input(node)
   local op = core.op(node.op_type, node.domain)
   local input = node:input(1)
   if op.v1.activation and input and not input.producer then
     local why = "it reads the model's input '%s' directly; put an operator between, or use mode \"chip\""
-    return why:format(input.name), "'NoneType' object has no attribute 'op_type'"
+    return why:format(input.name), "'NoneType' object has no attribute 'op_type'", "AttributeError"
   end
 end
 
@@ -99,67 +100,88 @@ local function concat_of_constant(node)
   if node.op_type ~= "Concat" then return end
   for _, input in ipairs(node.inputs) do
     if input.constant then
-      return ("its input '%s' is a constant; use mode \"chip\""):format(input.name), "list index out of range"
+      return ("its input '%s' is a constant; use mode \"chip\""):format(input.name), "list index out of range",
+        "IndexError"
     end
   end
 end
 
 local function alpha_of_zero(node)
-  if node.op_type == "LeakyRelu" and node:has_attr "alpha" and node:attr "alpha" == 0 then
-    return "its alpha is 0; use Relu", "float division by zero"
+  local is_activation = core.op(node.op_type, node.domain).v1.activation
+  if is_activation and node:has_attr "alpha" and node:attr "alpha" == 0 then
+    return "its alpha is 0; use Relu", "float division by zero", "ZeroDivisionError"
   end
 end
 
 local CALIBRATION_STOPS = { activation_on_input, concat_of_constant, alpha_of_zero }
 
-local function calibration_stops(graph)
-  local lines, problems = {}, {}
-  if #graph.inputs > 1 then
-    lines[1] = ("Model requires %d inputs. Input Feed contains 1"):format(#graph.inputs)
-  end
-  for node in graph:nodes() do
-    for _, rule in ipairs(CALIBRATION_STOPS) do
-      local why, text = rule(node)
-      if why then lines[#lines + 1], problems[#problems + 1] = text, problem(node, why) end
+-- The original has one input; further ones are problems of the nodes that read them.
+local function reads_second_input(graph)
+  local second = {}
+  for i, input in ipairs(graph.inputs) do second[input.name] = i > 1 end
+  return function(node)
+    for _, input in ipairs(node.inputs) do
+      if input and second[input.name] then
+        return ("it reads '%s', but the original calibrates models of one input only; use mode \"chip\""):format(
+          input.name)
+      end
     end
   end
-  return lines, problems
 end
 
-local function original_problems(graph, role)
-  local lines, problems = unknown_types(graph, role == "table" and "calibrator" or role)
-  if #lines > 0 then return lines, problems end
-  if role == "table" then lines, problems = calibration_stops(graph) end
+-- Appends lines and problems of what stops calibration.
+local function calibration_stops(graph, lines, problems)
+  local n = #graph.inputs
+  if n > 1 then
+    lines[1] = ("Model requires %d inputs. Input Feed contains 1"):format(n)
+    problems.exception = "ValueError"
+  end
+  local rules = { reads_second_input(graph), table.unpack(CALIBRATION_STOPS) }
   for node in graph:nodes() do
-    local why = computed_parameter(node)
+    for _, rule in ipairs(rules) do
+      local why, text, exception = rule(node)
+      if why then problems[#problems + 1] = problem(node, why) end
+      if text then lines[#lines + 1], problems.exception = text, problems.exception or exception end
+    end
+  end
+end
+
+-- --- all ------------------------------------------------------------------------------------------------------------
+
+-- One problem for each node of which `reason` has one, its own faults first; true if one makes the model invalid.
+local function each_node(graph, reason, problems)
+  local is_invalid = false
+  for node in graph:nodes() do
+    local why, breaks = fault_of(node)
+    why, is_invalid = why or reason(node), is_invalid or breaks
     if why then problems[#problems + 1] = problem(node, why) end
   end
-  return lines, problems
+  return is_invalid
 end
 
--- --- both -----------------------------------------------------------------------------------------------------------
-
--- Arity, attributes, order and shapes, which all else takes for granted; of a copy, since a question changes nothing.
--- Operators that nobody knows are told by name below.
-local function well_formed(graph)
-  local copy, message, code = graph:clone()
-  if not copy then return nil, message, code end
-  local ok
-  ok, message, code = copy:check()
-  if not ok and code ~= "unsupported" then return nil, message, code end
-  return copy:infer_shapes()
+local function check_original(graph, role, problems)
+  local type_role = role == "table" and "calibrator" or role
+  local lines = type_lines(graph, type_role)
+  local is_invalid = each_node(graph, function(node) return original_reason(node, type_role) end, problems)
+  if #lines > 0 then problems.exception = "ValueError" end
+  if #problems > 0 then return lines, is_invalid end
+  if role == "table" then calibration_stops(graph, lines, problems) end
+  each_node(graph, computed_parameter, problems)
+  return lines, false
 end
 
---- True, or nil, message, code, problems. The code is "unsupported", or "format" for a model that is not well-formed.
+--- True, or nil, message, code, problems. The code is "unsupported", or "format" for a model that is not valid.
 return function(graph, mode, role)
-  local ok, message, code = well_formed(graph)
-  if not ok then return nil, message, code, { { message = message, cause = message } } end
-  local lines, problems
-  if mode == "original" then lines, problems = original_problems(graph, role)
-  else lines, problems = {}, chip_problems(graph) end
-  if #lines == 0 and #problems == 0 then return true end
+  local copy, message, code = graph:clone() -- since a question changes nothing
+  if not copy then return nil, message, code end
+  local fits, misfit, misfit_code = copy:infer_shapes()
+  local problems, lines, is_invalid = {}, {}, false
+  if mode == "original" then lines, is_invalid = check_original(copy, role, problems)
+  else is_invalid = each_node(copy, chip_reason, problems) end
+  if #problems == 0 and fits then return true end
+  if #problems == 0 then return nil, misfit, misfit_code, { { message = misfit, cause = misfit } } end
   if #lines == 0 then
     lines[1] = ("%d node%s of the model cannot be quantized"):format(#problems, #problems == 1 and "" or "s")
   end
-  return nil, table.concat(lines, "\n"), "unsupported", problems
+  return nil, table.concat(lines, "\n"), is_invalid and "format" or "unsupported", problems
 end

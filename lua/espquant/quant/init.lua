@@ -4,6 +4,8 @@ local M = {
   apply = require "espquant.quant.apply",
   original = require "espquant.quant.original",
   check = require "espquant.quant.check",
+  problem = require "espquant.quant.problem",
+  notes = require "espquant.quant.notes",
   options = require "espquant.quant.options",
   types = require "espquant.quant.types",
 }

@@ -8,6 +8,7 @@
 --- before the last clip of each Conv and Gemm, "<output>/QACC_shift1:0".
 
 local core = require "espquant.core"
+local problem = require "espquant.quant.problem"
 local v1 = require "espquant.quant.v1"
 
 local Rewrite = {}
@@ -190,11 +191,11 @@ function Rewrite:prelu(node)
 end
 
 -- The original names the rescaled operand after its tensor, so that a tensor rescaled in two Adds breaks it.
-function Rewrite:rescaled(value, factor)
+function Rewrite:rescaled(node, value, factor)
   local name = value.name .. "/scaled_input:0"
   if self.rescaled_names[name] then
-    refuse("unsupported", "[ONNXRuntimeError] : 1 : FAIL : This is an invalid model. "
-      .. "Error: Duplicate definition of name (%s).", name)
+    self.duplicate = self.duplicate or name
+    table.insert(self.problems, problem(node, ("it rescales '%s', as another Add does; use mode \"chip\""):format(value.name)))
   end
   self.rescaled_names[name] = true
   return self:op("Floor", { self:mul(value, factor) })
@@ -204,8 +205,8 @@ function Rewrite:add(node)
   local a, b, out = node:input(1), node:input(2), node:output(1)
   local sa, sb, so = self:scale(a), self:scale(b), self:scale(out)
   local sum
-  if sa >= sb then sum = self:op("Add", { a, self:rescaled(b, sb / sa) })
-  else sum = self:op("Add", { self:rescaled(a, sa / sb), b }) end
+  if sa >= sb then sum = self:op("Add", { a, self:rescaled(node, b, sb / sa) })
+  else sum = self:op("Add", { self:rescaled(node, a, sa / sb), b }) end
   return self:clip(self:floor(self:mul(sum, math.max(sa, sb) / so)), self.bits)
 end
 
@@ -249,17 +250,21 @@ function Rewrite:run()
   end
 end
 
---- Returns the rewritten graph and the names of its outputs, or nil, message, code.
+--- Returns the rewritten graph and the names of its outputs, or nil, message, code, problems.
 return function(graph, qtable, options)
   local clone = graph:clone()
   local self = setmetatable({
     graph = clone, table = qtable, bits = options.bits, per_channel = options.granularity == "per-channel",
-    extra = {}, rescaled_names = {}, table_names = {},
+    extra = {}, rescaled_names = {}, table_names = {}, problems = { exception = "Fail" },
   }, Rewrite)
-  local ok, problem = pcall(self.run, self)
+  local ok, raised = pcall(self.run, self)
   if not ok then
-    if getmetatable(problem) == Refusal then return nil, problem.message, problem.code end
-    error(problem, 0)
+    if getmetatable(raised) == Refusal then return nil, raised.message, raised.code end
+    error(raised, 0)
+  end
+  if self.duplicate then
+    local text = "[ONNXRuntimeError] : 1 : FAIL : This is an invalid model. Error: Duplicate definition of name (%s)."
+    return nil, text:format(self.duplicate), "unsupported", self.problems
   end
   clone:prune()
   local names = {}
