@@ -76,8 +76,11 @@ local function read_table(bytes, limits)
   for index, key in ipairs(dict.keys) do
     local value = dict.values[index]
     local entry = table_entry(key, value)
-    lists[value] = lists[value] or entry.values
-    entry.values, entries[index] = type(value) == "table" and lists[value] or entry.values, entry
+    if type(value) == "table" then -- shared in the file, shared here
+      lists[value] = lists[value] or entry.values
+      entry.values = lists[value]
+    end
+    entries[index] = entry
   end
   return entries
 end
