@@ -244,6 +244,16 @@ describe("the commands", function()
       assert.equal("original", f.mode)
     end)
 
+    it("tells of every layer, as a table and as JSON", function()
+      local r = espquant("evaluate", "m.onnx", "-t", "m.json", TEST, "--layers")
+      assert.same({ 0, "" }, { r.status, r.stderr })
+      assert.matches("\n\nlayer +op +output +exponent +SNR dB +saturated +max error\nconv1 +Conv +", r.stdout)
+      local layers = cjson.decode(espquant("evaluate", "m.onnx", "-t", "m.json", TEST, "--layers", "--json").stdout).layers
+      local last = layers[#layers]
+      assert.same({ "fc", "Gemm", "output" }, { last.layer, last.op, last.output })
+      assert.is_true(last.snr_db > 10 and last.max_error > 0 and last.saturated < 0.1)
+    end)
+
     it("answers 1 when a threshold is missed", function()
       local function with(...) return espquant("evaluate", "m.onnx", "-t", "m.json", TEST, LABELS, ...).status end
       assert.equal(0, with("--min-accuracy", "97", "--min-agreement", "97%"))

@@ -2,9 +2,9 @@
  *
  * They run on oneDNN. Plain C loops stand in where oneDNN has nothing but its reference loops, 40 to 300 times slower
  * (dilations, pads as wide as the window), or cannot express the window (overhanging padding that counts, windows
- * wholly outside, last windows left out). Both give the same bits: an average is the float32 sum of the window in index order,
- * divided once by the count, which the original tool's simulation needs. oneDNN does not promise that order; the
- * test of this file holds it to it.
+ * wholly outside, last windows left out). Both give the same bits: an average is the float32 sum of the window in
+ * index order, divided once by the count, which the original tool's simulation needs. oneDNN does not promise that
+ * order; the test of this file holds it to it.
  *
  * The count is of elements inside the image, or with count_include_pad of those inside the padded image; where the
  * window hangs over the padded end (ONNX ceil_mode) nothing is counted there, as in onnxruntime. A maximum passes

@@ -3,6 +3,7 @@
 --- Opening raises an error object, which the command line prints as one message and turns into an exit code. Notes
 --- about files go to standard error, results to standard output.
 
+local columns = require "espquant.columns"
 local core = require "espquant.core"
 local dataset = require "espquant.dataset"
 local errors = require "espquant.errors"
@@ -171,20 +172,9 @@ function M.print_json(streams, value)
   streams.stdout:write(json.encode(value, { indent = 1, levels = 2 }), "\n")
 end
 
---- Columns aligned; `rows` are lists of strings, the first one the heading; right[i]: column i is aligned to the right.
+--- Rows of strings in aligned columns, as `espquant.columns` has them.
 function M.print_columns(streams, rows, right)
-  local widths = {}
-  for _, row in ipairs(rows) do
-    for i, cell in ipairs(row) do widths[i] = math.max(widths[i] or 0, utf8.len(cell) or #cell) end
-  end
-  for _, row in ipairs(rows) do
-    local cells = {}
-    for i, cell in ipairs(row) do
-      local blanks = (" "):rep(widths[i] - (utf8.len(cell) or #cell))
-      cells[i] = right and right[i] and blanks .. cell or cell .. blanks
-    end
-    streams.stdout:write((table.concat(cells, "  "):gsub("%s+$", "")), "\n")
-  end
+  streams.stdout:write(columns(rows, right), "\n")
 end
 
 --- "12,345".

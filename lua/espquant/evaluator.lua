@@ -12,6 +12,7 @@
 local core = require "espquant.core"
 local dataset = require "espquant.dataset"
 local errors = require "espquant.errors"
+local layer_report = require "espquant.layer_report"
 local qtable = require "espquant.qtable"
 local quant = require "espquant.quant"
 
@@ -181,6 +182,16 @@ function Evaluator:evaluate_quantized_model(images, as_float)
     for i, tensor in ipairs(outputs) do outputs[i] = to_float(self, tensor, names[i]) end
   end
   return outputs, names
+end
+
+--- How far each layer is from the float model's, over a dataset of any size: a list of rows in graph order, which prints
+--- as a table. A row has layer, op, output (node, operator, tensor), exponent (nil: the scale is no power of two), snr
+--- (signal-to-noise ratio in dB; math.huge without any error), saturated (share of the elements at an end of the range)
+--- and max_error (largest absolute difference). Raises.
+function Evaluator:layer_report(images)
+  if not self.exec then error("call generate_quantized_model before layer_report", 2) end
+  errors.check(quant.options.available(self.providers))
+  return layer_report(self, images, to_float)
 end
 
 --- The name that the original has misspelt.

@@ -5,6 +5,7 @@ local command = require "espquant.command"
 local core = require "espquant.core"
 local dataset = require "espquant.dataset"
 local errors = require "espquant.errors"
+local json = require "espquant.json"
 local progress = require "espquant.progress"
 
 local M = { name = "evaluate", summary = "accuracy of the integer model and its agreement with the float model" }
@@ -24,6 +25,7 @@ function M.configure(parser)
     :description "Exit with 1 when the integer model's accuracy is lower."
   parser:option "--min-agreement":argname "PERCENT":convert(percentage)
     :description "Exit with 1 when fewer images get the float model's class."
+  parser:flag "--layers":description "Also how far every layer is from float: its signal-to-noise ratio and more."
   command.add_quantization(parser)
   command.add_threads(parser)
   command.add_json(parser)
@@ -85,6 +87,19 @@ local function facts_of(sums, eva, labels)
   }
 end
 
+-- The rows of a layer report as JSON has them; a ratio without noise (or without signal) is infinite: null.
+local function layer_facts(report)
+  local list = {}
+  for i, row in ipairs(report) do
+    local finite = math.abs(row.snr) < math.huge
+    list[i] = {
+      layer = row.layer, op = row.op, output = row.output, exponent = row.exponent or json.null,
+      snr_db = finite and row.snr or json.null, saturated = row.saturated, max_error = row.max_error,
+    }
+  end
+  return json.array(list)
+end
+
 local function percent(x)
   return x and ("%.2f %%"):format(100 * x) or "-"
 end
@@ -131,7 +146,10 @@ function M.run(args, streams)
   eva:generate_quantized_model(model, t)
   local float = errors.check(core.executor(model, { threads = args.threads }))
   local facts = facts_of(compare(data, float, eva, labels), eva, labels)
+  local report = args.layers and eva:layer_report(data)
+  facts.layers = args.json and report and layer_facts(report) or nil
   if args.json then command.print_json(streams, facts) else print_facts(streams, facts) end
+  if report and not args.json then streams.stdout:write("\n", tostring(report), "\n") end
   return reached(args, facts, streams)
 end
 
