@@ -60,7 +60,10 @@ local LUA_EDGES = {
   ["evaluator"] = { "core", "errors", "dataset", "layer_report", "progress", "qtable", "quant" },
   ["layer_report"] = { "columns", "core", "errors", "dataset", "progress" },
   ["export"] = { "core", "errors", "export.*" },
-  ["export.cpp"] = { "export.cpp_layers", "export.cpp_names", "export.cpp_text", table.unpack(LIBRARY) },
+  ["export.cpp"] = {
+    "export.cpp_layers", "export.cpp_names", "export.cpp_text", "export.output", table.unpack(LIBRARY),
+  },
+  ["export.convert"] = { "npy", "export.cpp_names", "export.cpp_text", "export.output", table.unpack(LIBRARY) },
   ["export.*"] = { table.unpack(LIBRARY) },
 }
 

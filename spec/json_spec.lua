@@ -186,6 +186,13 @@ describe("json.decode", function()
     end
   end)
 
+  it("tells the keys of the outer object in their order", function()
+    local text = '{"z": {"c": [{"d": 1}]}, "a\\u0062": "x\\"{", "": [], "b" : {"z": 0}, "a": 2}'
+    assert.is_truthy(json.decode(text))
+    assert.same({ "z", "ab", "", "b", "a" }, json.keys(text))
+    assert.same({}, json.keys "[1]")
+  end)
+
   it("refuses a key that comes twice", function()
     refuses('{"a": 1, "a": 2}', "format", 'the key "a" comes twice')
     refuses('[{"x": {"b\\u0061": 1, "c": [{"ba": 3}], "ba" : 2}}]', "format", 'the key "ba" comes twice')

@@ -183,8 +183,9 @@ end
 --- Defaults of `decode`'s limits.
 M.limits = { size = 64 << 20, depth = 64 }
 
---- The key that comes twice in one object of `text`, which is valid JSON, or nil: cjson keeps the last.
-local function find_repeated_key(text, unescape)
+--- The first key of `text`, which is valid JSON, for which `visit(key, open)` is true, or nil. `open` is a list of one
+-- table for each container around the key, the last one its own object.
+local function find_key(text, unescape, visit)
   local open, pos = {}, 1
   while true do
     local at, _, token = text:find('(["{}%[%]])', pos)
@@ -201,11 +202,10 @@ local function find_repeated_key(text, unescape)
       until not escaped
       pos = stop + 1
       if text:find("^[ \t\r\n]*:", pos) then
-        local key, keys = unescape(text:sub(at, stop)), open[#open]
-        if keys[key] then
+        local key = unescape(text:sub(at, stop))
+        if visit(key, open) then
           return key
         end
-        keys[key] = true
       end
     elseif token == "{" or token == "[" then
       open[#open + 1] = {}
@@ -213,6 +213,27 @@ local function find_repeated_key(text, unescape)
       open[#open] = nil
     end
   end
+end
+
+--- The key that comes twice in one object, or nil: cjson keeps the last.
+local function find_repeated_key(text, unescape)
+  return find_key(text, unescape, function(key, open)
+    local keys = open[#open]
+    local repeated = keys[key]
+    keys[key] = true
+    return repeated
+  end)
+end
+
+--- The keys of the object that `text` is, in their order; `text` is what `json.decode` has read without an error.
+function M.keys(text)
+  local list = {}
+  find_key(text, cjson.decode, function(key, open)
+    if #open == 1 then
+      list[#list + 1] = key
+    end
+  end)
+  return list
 end
 
 local MAX_EXACT <const> = 2.0 ^ 53

@@ -17,39 +17,20 @@ local core = require "espquant.core"
 local cpp_layers = require "espquant.export.cpp_layers"
 local cpp_names = require "espquant.export.cpp_names"
 local cpp_text = require "espquant.export.cpp_text"
+local output = require "espquant.export.output"
 local quant = require "espquant.quant"
 
 local M = {}
 
 -- --- checks, before anything is computed ----------------------------------------------------------------------------
 
-local function check_target(target)
-  local chips = {}
-  for _, t in ipairs(core.targets()) do
-    if t.runtime == "v1" then
-      if t.chip == target then return true end
-      chips[#chips + 1] = t.chip
-    end
-  end
-  return nil, ("no target '%s' of ESP-DL v1: expected %s"):format(target, table.concat(chips, ", ")), "unsupported"
-end
-
--- A name that would leave the folder or end the #include.
-local function check_file_name(name)
-  if name ~= "" and not name:match '[%c"/\\]' then return true end
-  local text = [['%s' is no name for the files: expected one without / \ " and control characters]]
-  return nil, text:format(name), "format"
-end
-
 local function refuse(problems, code)
-  local first = type(problems[1]) == "table" and problems[1].message or problems[1]
-  local more = #problems > 1 and (" (and %d more)"):format(#problems - 1) or ""
-  return nil, ("the coefficients cannot be written: %s%s"):format(first, more), code, problems
+  return output.refuse("the coefficients cannot be written", problems, code)
 end
 
 local function check(model, o)
-  local ok, message, code = check_target(o.target)
-  if ok and o.chip then ok, message, code = check_file_name(o.name) end
+  local ok, message, code = output.check_target(o.target)
+  if ok and o.chip then ok, message, code = output.check_name(o.name) end
   if ok and o.chip then ok, message, code = core.check_folder(o.path) end
   if not ok then return nil, message, code end
   if not o.chip then return true end
@@ -66,46 +47,6 @@ local function check_facts(facts, o, problems)
       problems[#problems + 1] = ("the table's %s is %s, expected %s"):format(key, facts[key], wanted[key])
     end
   end
-end
-
--- --- files ----------------------------------------------------------------------------------------------------------
-
-local NEW = ".espquant-new"
-
-local function remove_new(paths)
-  for _, path in ipairs(paths) do os.remove(path .. NEW) end
-end
-
--- Messages name the file that was asked for.
-local function without_new(message, path)
-  local from, to = message:find(path .. NEW, 1, true)
-  return from and message:sub(1, from - 1) .. path .. message:sub(to + 1) or message
-end
-
--- Puts back what the first file was when the second one could not be put in place.
-local function restore(path, old)
-  if old then core.write_file(path, old) else os.remove(path) end
-end
-
--- Both files or none: both are complete on the disk under other names before the first one takes its place.
-local function write_both(paths, texts)
-  for i, path in ipairs(paths) do
-    local ok, message, code = core.write_file(path .. NEW, texts[i])
-    if not ok then
-      remove_new(paths)
-      return nil, without_new(message, path), code
-    end
-  end
-  local old = core.read_file(paths[1])
-  for i, path in ipairs(paths) do
-    local ok, reason = os.rename(path .. NEW, path)
-    if not ok then
-      remove_new(paths)
-      if i == 2 then restore(paths[1], old) end
-      return nil, ("cannot write '%s': %s"):format(path, reason), "io"
-    end
-  end
-  return true
 end
 
 -- --- everything together --------------------------------------------------------------------------------------------
@@ -144,7 +85,7 @@ function M.write(model, qtable, options)
   local info, namespace = options.print_model_info and layers:info(model) or {}, names:namespace(o.name)
   if #layers.problems > 0 then return refuse(layers.problems, "format") end
   local paths = { ("%s/%s.cpp"):format(o.path, o.name), ("%s/%s.hpp"):format(o.path, o.name) }
-  ok, message, code = write_both(paths, {
+  ok, message, code = output.write(paths, {
     cpp_text.cpp(o.name, namespace, layers.objects), cpp_text.hpp(namespace, layers.objects),
   })
   if not ok then return nil, message, code end

@@ -2,32 +2,32 @@
 ---
 --- An object is `{class = "Filter", type = "int8_t", name = "conv_0_filter", elements = tensor|nil, kind = "ReLU"|nil,
 --- exponents = list|nil, arguments = "..."|nil}`: constructor arguments are kind, the array of elements, the array of
---- exponents and their number, and the rest, each where it exists.
+--- exponents and their number, and the rest, each where it exists. With `exponents_first` (the convert tool) the array of
+--- exponents stands before the elements.
 
 local core = require "espquant.core"
 
 local M = {}
 
+local ELEMENTS = "    const static __attribute__((aligned(16))) %s %s_element[] = {\n"
+local EXPONENTS = "    const static int8_t %s_exponent[] = {%s};\n"
 local OBJECT = "    const static %s<%s> %s(%s);\n"
 local GETTER = "    const %s<%s> *get_%s()\n    {\n    \treturn &%s;\n    }\n\n"
 
 local function object_text(o)
-  local text, arguments = {}, { o.kind }
+  local elements, exponents, arguments = "", "", { o.kind }
   if o.elements then
-    text[1] = ("    const static __attribute__((aligned(16))) %s %s_element[] = {\n"):format(o.type, o.name)
-    text[2] = core.format_elements(o.elements)
-    text[3] = "};\n\n"
+    elements = ELEMENTS:format(o.type, o.name) .. core.format_elements(o.elements) .. "};\n\n"
     arguments[#arguments + 1] = o.name .. "_element"
   end
   if o.exponents then
-    local list = table.concat(o.exponents, ", ")
-    text[#text + 1] = ("    const static int8_t %s_exponent[] = {%s};\n"):format(o.name, list)
+    exponents = EXPONENTS:format(o.name, table.concat(o.exponents, ", "))
     arguments[#arguments + 1] = ("%s_exponent, %d"):format(o.name, #o.exponents)
   end
   arguments[#arguments + 1] = o.arguments
-  text[#text + 1] = OBJECT:format(o.class, o.type, o.name, table.concat(arguments, ", "))
-  text[#text + 1] = GETTER:format(o.class, o.type, o.name, o.name)
-  return table.concat(text)
+  local arrays = o.exponents_first and exponents .. elements or elements .. exponents
+  return arrays .. OBJECT:format(o.class, o.type, o.name, table.concat(arguments, ", "))
+    .. GETTER:format(o.class, o.type, o.name, o.name)
 end
 
 --- The .cpp file of a list of objects.

@@ -1,0 +1,79 @@
+--- What exporters share: their target, names and refusals, and files that belong together: all of them, or nothing
+--- changes.
+---
+---     local ok, message, code = output.write({ "a.cpp", "a.hpp" }, { "text", "text" })
+
+local core = require "espquant.core"
+
+local M = {}
+
+local NEW = ".espquant-new"
+
+--- Whether there is such a chip of ESP-DL v1: true, or nil, message, code.
+function M.check_target(target)
+  local chips = {}
+  for _, t in ipairs(core.targets()) do
+    if t.runtime == "v1" then
+      if t.chip == target then return true end
+      chips[#chips + 1] = t.chip
+    end
+  end
+  return nil, ("no target '%s' of ESP-DL v1: expected %s"):format(target, table.concat(chips, ", ")), "unsupported"
+end
+
+--- What an exporter that found problems returns: nil, a message that begins with `what`, code, the problems.
+function M.refuse(what, problems, code)
+  local first = type(problems[1]) == "table" and problems[1].message or problems[1]
+  local more = #problems > 1 and (" (and %d more)"):format(#problems - 1) or ""
+  return nil, ("%s: %s%s"):format(what, first, more), code, problems
+end
+
+--- Whether `name` can be part of a file's name: one that neither leaves the folder nor ends an #include. True, or nil,
+--- message, code.
+function M.check_name(name)
+  if name ~= "" and not name:match '[%c"/\\]' then return true end
+  local text = [['%s' is no name for the files: expected one without / \ " and control characters]]
+  return nil, text:format(name), "format"
+end
+
+local function remove_new(paths)
+  for _, path in ipairs(paths) do os.remove(path .. NEW) end
+end
+
+-- Messages name the file that was asked for.
+local function without_new(message, path)
+  local from, to = message:find(path .. NEW, 1, true)
+  return from and message:sub(1, from - 1) .. path .. message:sub(to + 1) or message
+end
+
+-- Puts back what the first files were when a later one could not be put in place.
+local function restore(paths, old, last)
+  for i = last, 1, -1 do
+    if old[i] then core.write_file(paths[i], old[i]) else os.remove(paths[i]) end
+  end
+end
+
+--- Writes texts[i] to paths[i]. All are complete on the disk under other names before the first one takes its place.
+--- True, or nil, message, code; then every file is as it was.
+function M.write(paths, texts)
+  for i, path in ipairs(paths) do
+    local ok, message, code = core.write_file(path .. NEW, texts[i])
+    if not ok then
+      remove_new(paths)
+      return nil, without_new(message, path), code
+    end
+  end
+  local old = {}
+  for i, path in ipairs(paths) do
+    old[i] = core.read_file(path)
+    local ok, reason = os.rename(path .. NEW, path)
+    if not ok then
+      remove_new(paths)
+      restore(paths, old, i - 1)
+      return nil, ("cannot write '%s': %s"):format(path, reason), "io"
+    end
+  end
+  return true
+end
+
+return M
