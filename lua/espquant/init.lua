@@ -12,7 +12,6 @@ local M = {}
 local MODULES = {
   Calibrator = "espquant.calibrator",
   Evaluator = "espquant.evaluator",
-  codegen = "espquant.export.codegen",
   convert = "espquant.export.convert",
   dataset = "espquant.dataset",
   errors = "espquant.errors",

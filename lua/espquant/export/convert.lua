@@ -6,11 +6,12 @@
 ---       path = ".", name = "coefficient", log = print,
 ---     }
 ---
---- config.json is an object layer name -> {operation, feature_type, bias, activation, filter_exponent, output_exponent,
---- input_exponent}; layers are written in its order. `<layer>_filter.npy` (or `<layer>_kernel.npy`) holds H, W, I, O for
---- conv2d, H, W, C, 1 for depthwise_conv2d, and 1, 1, I, O or I, O for fully_connected; `<layer>_bias.npy` and
---- `<layer>_activation.npy` one number per channel. An exponent that is not given is the smallest that holds the largest
---- number. Every problem is one line with the layer's name; all are found in one run, and then nothing is written.
+--- config.json is an object layer name -> {operation, feature_type, bias, activation, filter_exponent,
+--- output_exponent, input_exponent}; layers are written in its order. `<layer>_filter.npy` (or `<layer>_kernel.npy`)
+--- holds H, W, I, O for conv2d, H, W, C, 1 for depthwise_conv2d, and 1, 1, I, O or I, O for fully_connected;
+--- `<layer>_bias.npy` and `<layer>_activation.npy` one number per channel. An exponent that is not given is the
+--- smallest that holds the largest number. Every problem is one line with the layer's name; all are found in one run,
+--- and then nothing is written.
 
 local core = require "espquant.core"
 local cpp_names = require "espquant.export.cpp_names"
@@ -35,6 +36,13 @@ local OPERATIONS = {
   fully_connected = { shape = "1, 1, I, O or I, O", axes = "hwio", axis = 4 },
 }
 
+-- A value of config.json in a message.
+local function shown(value)
+  if value == nil then return "is missing" end
+  if type(value) == "string" then return json.encode(value:sub(1, 60)) end
+  return type(value) == "table" and "is no text" or tostring(value)
+end
+
 -- --- one layer ------------------------------------------------------------------------------------------------------
 
 -- name, facts (its object in config.json), bits, objects and problems of all layers.
@@ -51,7 +59,7 @@ function Layer:given(key, facts)
   local e = (facts or self.facts)[key]
   if e == nil or e == json.null then return nil end
   if math.type(e) == "integer" and e >= -127 and e <= 127 then return e end
-  self:problem("%s is %s, expected an integer from -127 to 127", key, json.encode(e):sub(1, 40))
+  self:problem("%s is %s, expected an integer from -127 to 127", key, shown(e))
 end
 
 function Layer:path(part)
@@ -120,8 +128,9 @@ function Layer:filter(operation)
   if not e[1] then return end
   local q = assert(filter:quantize(e, self.bits, #e > 1 and operation.axis - 1 or nil))
   local dims = ("{%s}, {1, 1}"):format(table.concat(filter.shape, ", "))
+  local layout = { axes = operation.axes, target = self.target, grouped = operation.grouped }
   self:add("Filter", "filter", self.bits, {
-    elements = assert(core.pack_filter(q, { axes = operation.axes, target = self.target, grouped = operation.grouped })),
+    elements = assert(core.pack_filter(q, layout)),
     exponents = self.per_channel and e or nil, exponents_first = true,
     arguments = self.per_channel and dims or ("%d, %s"):format(e[1], dims),
   })
@@ -169,15 +178,17 @@ function Layer:activation(channels)
   local kind = type(facts) == "table" and facts.type
   if kind == "ReLU" then return self:add("Activation", "activation", self.bits, { kind = kind }) end
   if kind ~= "LeakyReLU" and kind ~= "PReLU" then
-    local got = type(facts) == "table" and facts.type or facts
-    return self:problem("activation type %s, expected ReLU, LeakyReLU or PReLU", json.encode(got or json.null):sub(1, 60))
+    local got = facts
+    if type(facts) == "table" then got = facts.type end
+    return self:problem("activation type %s, expected ReLU, LeakyReLU or PReLU", shown(got))
   end
   local values, path = self:values("activation", kind == "LeakyReLU" and 1 or channels)
   if not values then return end
   local e = self:given("exponent", facts) or self:measure(path, values:maxabs(), "activation.exponent")
   if not e then return end
   self:add("Activation", "activation", self.bits, {
-    kind = kind, elements = assert(values:quantize({ e }, self.bits)), arguments = ("%d, {%d,}"):format(e, values.count),
+    kind = kind, elements = assert(values:quantize({ e }, self.bits)),
+    arguments = ("%d, {%d,}"):format(e, values.count),
   })
 end
 
@@ -187,22 +198,22 @@ function Layer:check()
   if type(facts) ~= "table" or facts == json.null or #facts > 0 then return self:problem "is no object" end
   if not self.name:match "^[%a_][%w_]*$" then self:problem "its name is no identifier of C++" end
   if self.all[self.name:match "^get_(.+)$"] then
-    self:problem("its objects are called as the getters of '%s': rename one of them", self.name:sub(5))
+    self:problem("its objects are called as the getters of '%s'; rename one of them", self.name:sub(5))
   end
   local operation = OPERATIONS[facts.operation]
   if not operation then
-    self:problem("operation %s, expected conv2d, depthwise_conv2d or fully_connected",
-      facts.operation == nil and "is missing" or json.encode(facts.operation):sub(1, 60))
+    self:problem("operation %s, expected conv2d, depthwise_conv2d or fully_connected", shown(facts.operation))
   end
   self.bits = BITS[facts.feature_type]
   if not self.bits then
-    self:problem("feature_type %s, expected s8 or s16",
-      facts.feature_type == nil and "is missing" or json.encode(facts.feature_type):sub(1, 60))
+    self:problem("feature_type %s, expected s8 or s16", shown(facts.feature_type))
   elseif self.bits == 16 and self.per_channel then
     self:problem "feature_type s16 knows only per-tensor quantization (-q 0)"
   end
   for key in pairs(facts) do
-    if not FIELDS[key] then self.warnings[#self.warnings + 1] = ("layer '%s': '%s' is unknown"):format(self.name, key) end
+    if not FIELDS[key] then
+      self.warnings[#self.warnings + 1] = ("layer '%s': '%s' is unknown"):format(self.name, key)
+    end
   end
   return #self.problems == before and operation or nil
 end
@@ -218,7 +229,7 @@ end
 
 -- --- the folder -----------------------------------------------------------------------------------------------------
 
--- The layers of config.json and their names in order.
+-- The layers of config.json and their names in order; or nil, message, code.
 local function read_config(path)
   local text, message, code = core.read_file(path)
   if not text then return nil, message, code end
@@ -255,20 +266,22 @@ local function read_options(options)
 end
 
 --- Writes `<path>/<name>.cpp` and `.hpp`. `options`: folder ("."), config ("config.json", in the folder), target
---- ("esp32s3"), granularity ("per-tensor"), path ("."), name ("coefficient"), log (print). Returns true, or nil, message,
---- code and the list of all problems; then no file has changed.
+--- ("esp32s3"), granularity ("per-tensor"), path ("."), name ("coefficient"), log (print). Returns true, or nil,
+--- message, code and the list of all problems; then no file has changed.
 function M.write(options)
   local o = read_options(options)
   local ok, message, code = output.check_target(o.target)
   if ok then ok, message, code = output.check_name(o.name) end
   if not ok then return nil, message, code end
-  local layers, order = read_config(o.folder .. "/" .. o.config)
-  if not layers then return nil, order, code end
+  local layers, order, fault = read_config(o.folder .. "/" .. o.config)
+  if not layers then return nil, order, fault end
   local objects, problems = convert_all(layers, order, o)
   if #problems > 0 then return output.refuse("the coefficients cannot be written", problems, "format") end
   local namespace = cpp_names.new({ chip = true, log = o.log }):namespace(o.name)
   local paths = { ("%s/%s.cpp"):format(o.path, o.name), ("%s/%s.hpp"):format(o.path, o.name) }
-  ok, message, code = output.write(paths, { cpp_text.cpp(o.name, namespace, objects), cpp_text.hpp(namespace, objects) })
+  ok, message, code = output.write(paths, {
+    cpp_text.cpp(o.name, namespace, objects), cpp_text.hpp(namespace, objects),
+  })
   if not ok then return nil, message, code end
   o.log(("%d layers for %s: %s, %s"):format(#order, o.target, paths[1], paths[2]))
   return true

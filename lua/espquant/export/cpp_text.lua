@@ -2,8 +2,8 @@
 ---
 --- An object is `{class = "Filter", type = "int8_t", name = "conv_0_filter", elements = tensor|nil, kind = "ReLU"|nil,
 --- exponents = list|nil, arguments = "..."|nil}`: constructor arguments are kind, the array of elements, the array of
---- exponents and their number, and the rest, each where it exists. With `exponents_first` (the convert tool) the array of
---- exponents stands before the elements.
+--- exponents and their number, and the rest, each where it exists. With `exponents_first` (the convert tool) the array
+--- of exponents stands before the elements.
 
 local core = require "espquant.core"
 
