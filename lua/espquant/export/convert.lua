@@ -272,6 +272,7 @@ function M.write(options)
   local o = read_options(options)
   local ok, message, code = output.check_target(o.target)
   if ok then ok, message, code = output.check_name(o.name) end
+  if ok then ok, message, code = core.check_folder(o.path) end
   if not ok then return nil, message, code end
   local layers, order, fault = read_config(o.folder .. "/" .. o.config)
   if not layers then return nil, order, fault end
