@@ -13,6 +13,7 @@
 --- constant matrix is a Gemm without bias, missing attributes have their defaults, nodes without a name are called
 --- after their output, equal names get a number. What the file cannot hold is logged as a warning.
 
+local core = require "espquant.core"
 local cpp_layers = require "espquant.export.cpp_layers"
 local cpp_names = require "espquant.export.cpp_names"
 local cpp_text = require "espquant.export.cpp_text"
