@@ -359,7 +359,7 @@ describe("the commands", function()
         espquant("ops", "--markdown").stdout)
       local list = cjson.decode(espquant("ops", "--json").stdout)
       assert.equal(#core.ops(), #list)
-      assert.same({ "Add", true, true }, { list[1].name, list[1].float, list[1].integer })
+      assert.same({ "Abs", true, false }, { list[1].name, list[1].float, list[1].integer })
     end)
   end)
 

@@ -1,4 +1,4 @@
-/* Add, Sub, Mul, Div, Max and Min, with numpy's broadcasting; Max and Min of any number of inputs, folded pairwise.
+/* Add, Sub, Mul, Div, Sum, Max and Min, with numpy's broadcasting; Sum, Max and Min of any number of inputs, folded pairwise.
  *
  * Two ways lead through. Where a tensor lies in blocks of channels and every operand is a whole image or has one number
  * per channel, the blocks stay (BLOCKED). Everything else is done in ESPQ_PLAIN with a step per axis (STRIDED). */
@@ -15,11 +15,18 @@
 
 /* ---- shapes ---- */
 
+/* Numbers of any one type; what the integer column can do, its kernels say. */
+static espq_status check_type(const espq_call *call, int input, espq_error *err) {
+  if (call->node->column == ESPQ_COLUMN_Q) return espq_port_number(call, input, err);
+  espq_status status = espq_port_type(call, input, ESPQ_TYPES_NUMBER, err);
+  return status ? status : espq_call_one_type(call, err);
+}
+
 static espq_status infer(espq_call *call, espq_error *err) {
   espq_shape shape = call->in[0].shape;
   for (int i = 0; i < call->nin; i++) {
     if (!call->in[i].present) return espq_call_fail(call, err, ESPQ_EFORMAT, "input %d is missing", i);
-    espq_status status = espq_port_number(call, i, err);
+    espq_status status = check_type(call, i, err);
     if (!status && i) status = espq_broadcast(call, &shape, &call->in[i].shape, &shape, err);
     if (status) return status;
   }
@@ -62,6 +69,7 @@ typedef struct binary {
   int64_t dim[ESPQ_MAX_RANK], stride[ESPQ_MAX_RANK];
   /* float */
   espq_infer_binary_op op;
+  espq_dtype type; /* other types than float32 have no kernels of their own: tensor/function.h */
   /* integers */
   espq_sim_binary q;
   int *exponent;
@@ -220,7 +228,8 @@ static espq_status prepare_f32(espq_call *call, espq_infer_binary_op op, espq_pr
   bool commutes = op != ESPQ_INFER_SUB && op != ESPQ_INFER_DIV;
   binary *s = espq_calloc(1, sizeof *s);
   if (!s) return espq_fail_memory(err);
-  s->op = op;
+  s->op = call->nin == 1 ? ESPQ_INFER_MAX : op; /* a Sum of one tensor is that tensor, like its maximum with itself */
+  s->type = call->out[0].dtype;
   espq_status status = set_operands(call, s, commutes, err);
   if (status) {
     free_binary(s);
@@ -257,11 +266,23 @@ static void blocked_f32(const binary *s, const espq_run_args *args) {
   }
 }
 
+static void strided_any(const binary *s, const espq_run_args *args) {
+  static const espq_function functions[] = {
+      [ESPQ_INFER_ADD] = ESPQ_FN_ADD, [ESPQ_INFER_SUB] = ESPQ_FN_SUB, [ESPQ_INFER_MUL] = ESPQ_FN_MUL,
+      [ESPQ_INFER_DIV] = ESPQ_FN_DIV, [ESPQ_INFER_MAX] = ESPQ_FN_MAX, [ESPQ_INFER_MIN] = ESPQ_FN_MIN};
+  const void *left = data_of(&s->operand[0], args);
+  const int64_t *stride = s->operand[0].stride;
+  for (int k = 1; k < s->n; k++, left = args->out[0], stride = s->stride)
+    espq_function_strided(functions[s->op], s->rank, s->dim, s->type, left, stride, s->type,
+                          data_of(&s->operand[k], args), s->operand[k].stride, args->out[0]);
+}
+
 static espq_status run_f32(const espq_run_args *args, espq_error *err) {
   (void)err;
   const binary *s = args->state;
-  if (s->blocked) {
-    blocked_f32(s, args);
+  if (s->blocked || s->type != ESPQ_F32) {
+    if (s->blocked) blocked_f32(s, args);
+    else strided_any(s, args);
     return ESPQ_OK;
   }
   const void *left = data_of(&s->operand[0], args);
@@ -387,6 +408,10 @@ static const char *div_why_not(const espq_call *call, char *text, size_t size) {
       call->in[0].name);
 }
 
+static const char *sum_why_not(const espq_call *call, char *text, size_t size) {
+  return espq_reason(text, size, "Sum of %d tensors has no integer form on the chip; use Add", call->nin);
+}
+
 #define COLUMN_F32(name, op)                                                                                     \
   static espq_status prepare_##name(const espq_env *env, espq_call *call, espq_prepared *out, espq_error *err) { \
     (void)env;                                                                                                   \
@@ -440,5 +465,6 @@ BINARY_ROW(Add, 7, 2, 2, &add_f32, &add_q, ARITHMETIC, why_not);
 BINARY_ROW(Sub, 7, 2, 2, &sub_f32, &sub_q, OURS, why_not);
 BINARY_ROW(Mul, 7, 2, 2, &mul_f32, &mul_q, OURS, why_not);
 BINARY_ROW(Div, 7, 2, 2, &div_f32, NULL, 0, div_why_not);
+BINARY_ROW(Sum, 6, 1, -1, &add_f32, NULL, 0, sum_why_not);
 BINARY_ROW(Max, 6, 1, -1, &max_f32, &max_q, LARGEST, why_not);
 BINARY_ROW(Min, 6, 1, -1, &min_f32, &min_q, LARGEST, why_not);

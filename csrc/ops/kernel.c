@@ -36,6 +36,29 @@ espq_status espq_port_number(const espq_call *call, int input, espq_error *err) 
                         espq_dtype_name(p->dtype));
 }
 
+espq_status espq_port_type(const espq_call *call, int input, unsigned types, espq_error *err) {
+  if (!espq_port_has(call, input)) return ESPQ_OK;
+  const espq_port *p = &call->in[input];
+  if (p->dtype == ESPQ_DTYPE_NONE || types & ESPQ_TYPES(p->dtype)) return ESPQ_OK;
+  char expected[256] = "";
+  size_t used = 0;
+  for (int t = 0; t < ESPQ_DTYPE_COUNT && used < sizeof expected; t++)
+    if (types & ESPQ_TYPES(t))
+      used += (size_t)snprintf(expected + used, sizeof expected - used, "%s%s", used ? ", " : "", espq_dtype_name(t));
+  return espq_call_fail(call, err, ESPQ_EUNSUPPORTED, "input %d '%.100s' has type %s, expected %s", input, p->name,
+                        espq_dtype_name(p->dtype), expected);
+}
+
+espq_status espq_call_one_type(const espq_call *call, espq_error *err) {
+  for (int i = 1; i < call->nin; i++) {
+    espq_dtype a = call->in[0].dtype, b = call->in[i].dtype;
+    if (call->in[i].present && a != b && a != ESPQ_DTYPE_NONE && b != ESPQ_DTYPE_NONE)
+      return espq_call_fail(call, err, ESPQ_EFORMAT, "inputs '%.100s' and '%.100s' are %s and %s, expected one type",
+                            call->in[0].name, call->in[i].name, espq_dtype_name(a), espq_dtype_name(b));
+  }
+  return ESPQ_OK;
+}
+
 espq_status espq_call_result(espq_call *call, const espq_shape *shape) {
   call->out[0].dtype = call->in[0].dtype;
   call->out[0].shape = *shape;

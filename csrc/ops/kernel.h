@@ -8,6 +8,7 @@
 
 #include "ops/op.h"
 #include "sim/format.h"
+#include "tensor/function.h"
 
 /* A known shape as images: axis 0, axis 1, all the others. Missing axes count 1. */
 typedef struct espq_image {
@@ -25,6 +26,12 @@ espq_sim_format espq_port_format(const espq_port *port);
 /* Arithmetic is done on float32, and on int8 or int16 in a node of the integer column: other types are refused with
  * advice (ESPQ_EUNSUPPORTED), an unknown one is let through. Absent inputs pass. */
 espq_status espq_port_number(const espq_call *call, int input, espq_error *err);
+
+/* Input `input` has one of the types (ESPQ_TYPES_*, tensor/function.h), or an unknown one; absent inputs pass.
+ * ESPQ_EUNSUPPORTED names both. */
+espq_status espq_port_type(const espq_call *call, int input, unsigned types, espq_error *err);
+/* All inputs have the type of input 0, as far as they are known. */
+espq_status espq_call_one_type(const espq_call *call, espq_error *err);
 
 /* The shape rule of functions of one number: espq_port_number, then output 0 is like input 0. */
 espq_status espq_infer_elementwise(espq_call *call, espq_error *err);

@@ -186,10 +186,18 @@ static espq_status read_axes(const espq_call *call, int rank, bool *flag, int *n
   return status;
 }
 
+/* Then the shape is not known before the model runs. */
+static bool axes_from_data(espq_call *call) {
+  if (!espq_port_has(call, 1) || call->in[1].constant) return false;
+  call->out[0].dtype = call->in[0].dtype;
+  return true;
+}
+
 static espq_status infer_squeeze(espq_call *call, espq_error *err) {
   const espq_shape *in = &call->in[0].shape;
   bool drop[ESPQ_MAX_RANK];
   int n;
+  if (axes_from_data(call)) return ESPQ_OK;
   espq_status status = read_axes(call, in->rank, drop, &n, err);
   if (status) return status;
   espq_shape out = {0};
@@ -212,6 +220,7 @@ static espq_status infer_unsqueeze(espq_call *call, espq_error *err) {
   int64_t axes[ESPQ_MAX_RANK];
   bool add[ESPQ_MAX_RANK];
   int n;
+  if (axes_from_data(call)) return ESPQ_OK;
   espq_status status = espq_port_has(call, 1) ? espq_port_ints(call, 1, axes, ESPQ_MAX_RANK, &n, err)
                                               : espq_call_ints(call, "axes", axes, ESPQ_MAX_RANK, &n, err);
   if (!status && in->rank + n > ESPQ_MAX_RANK)

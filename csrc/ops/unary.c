@@ -1,6 +1,7 @@
 /* Sigmoid, Tanh, Clip, Floor, Round and Softmax, in float only. */
 #include <float.h>
 #include <inttypes.h>
+#include <math.h>
 
 #include "base/alloc.h"
 #include "infer/reorder.h"
@@ -12,22 +13,24 @@
 
 typedef struct unary_state {
   espq_infer_unary_op op;
-  float a, b;
+  double a, b;
+  espq_dtype type; /* other types than float32 have no kernels of their own: tensor/function.h */
   int64_t count; /* stored elements */
   bool clear;    /* f(0) is not 0, so the padding lanes must be cleared */
   espq_layout layout;
   espq_image image;
 } unary_state;
 
-static espq_status prepare_unary(espq_call *call, espq_infer_unary_op op, float a, float b, espq_prepared *out,
+static espq_status prepare_unary(espq_call *call, espq_infer_unary_op op, double a, double b, espq_prepared *out,
                                  espq_error *err) {
   unary_state *s = espq_calloc(1, sizeof *s);
   if (!s) return espq_fail_memory(err);
   *s = (unary_state){.op = op,
                      .a = a,
                      .b = b,
+                     .type = call->in[0].dtype,
                      .count = espq_port_stored(&call->in[0]),
-                     .clear = !espq_infer_unary_keeps_zero(op, a, b),
+                     .clear = !espq_infer_unary_keeps_zero(op, (float)a, (float)b),
                      .layout = call->in[0].layout,
                      .image = espq_image_of(&call->in[0].shape)};
   call->out[0].layout = s->layout;
@@ -39,9 +42,21 @@ static espq_status prepare_unary(espq_call *call, espq_infer_unary_op op, float 
 static espq_status run_unary(const espq_run_args *args, espq_error *err) {
   (void)err;
   const unary_state *s = args->state;
-  espq_infer_unary(s->op, s->a, s->b, s->count, args->in[0], args->out[0]);
+  static const espq_function functions[] = {[ESPQ_INFER_SIGMOID] = ESPQ_FN_SIGMOID, [ESPQ_INFER_TANH] = ESPQ_FN_TANH,
+                                            [ESPQ_INFER_FLOOR] = ESPQ_FN_FLOOR,     [ESPQ_INFER_ROUND] = ESPQ_FN_ROUND,
+                                            [ESPQ_INFER_CLIP] = ESPQ_FN_CLIP};
+  if (s->type != ESPQ_F32) {
+    espq_function_unary(functions[s->op], s->a, s->b, s->type, s->count, args->in[0], args->out[0]);
+    return ESPQ_OK;
+  }
+  espq_infer_unary(s->op, (float)s->a, (float)s->b, s->count, args->in[0], args->out[0]);
   if (s->clear) espq_infer_clear_lanes(s->layout, s->image.n, s->image.c, s->image.pixels, args->out[0]);
   return ESPQ_OK;
+}
+
+static espq_status infer_float(espq_call *call, espq_error *err) {
+  espq_status status = espq_port_type(call, 0, ESPQ_TYPES_FLOAT, err);
+  return status ? status : espq_call_result(call, &call->in[0].shape);
 }
 
 #define SIMPLE_KERNEL(name, op)                                                                                  \
@@ -71,19 +86,37 @@ static espq_status check_clip_form(const espq_call *call, espq_error *err) {
 
 static espq_status infer_clip(espq_call *call, espq_error *err) {
   espq_status status = check_clip_form(call, err);
+  if (!status) status = espq_port_type(call, 0, ESPQ_TYPES_NUMBER, err);
+  if (!status) status = espq_call_one_type(call, err);
   for (int i = 1; i < 3 && !status; i++)
     if (espq_port_has(call, i) && call->in[i].shape.rank > 1)
       status = espq_call_fail(call, err, ESPQ_EFORMAT, "input %d '%.100s' has rank %d, expected a single number", i,
                               call->in[i].name, call->in[i].shape.rank);
-  return status ? status : espq_infer_elementwise(call, err);
+  return status ? status : espq_call_result(call, &call->in[0].shape);
 }
 
+/* The one number of a constant input. */
+static espq_status read_bound(const espq_call *call, int input, double *out, espq_error *err) {
+  if (!espq_port_has(call, input)) return ESPQ_OK;
+  const espq_tensor *t = call->in[input].constant;
+  if (!t || t->count != 1)
+    return espq_call_fail(call, err, t ? ESPQ_EFORMAT : ESPQ_EUNSUPPORTED, "input %d '%.100s' must be one constant number",
+                          input, call->in[input].name);
+  espq_tensor_read(t, 0, 1, out);
+  return ESPQ_OK;
+}
+
+/* Without a bound the type's own holds. */
 static espq_status prepare_clip(const espq_env *env, espq_call *call, espq_prepared *out, espq_error *err) {
   (void)env;
-  float low = espq_node_float(call->node, "min", -FLT_MAX), high = espq_node_float(call->node, "max", FLT_MAX);
+  double most = call->in[0].dtype == ESPQ_F32 ? (double)FLT_MAX : INFINITY;
+  double low = (double)espq_node_float(call->node, "min", -INFINITY);
+  double high = (double)espq_node_float(call->node, "max", INFINITY);
   espq_status status = check_clip_form(call, err);
-  if (!status) status = espq_port_float(call, 1, low, &low, err);
-  if (!status) status = espq_port_float(call, 2, high, &high, err);
+  if (!status) status = read_bound(call, 1, &low, err);
+  if (!status) status = read_bound(call, 2, &high, err);
+  if (low == -INFINITY) low = -most;
+  if (high == INFINITY) high = most;
   return status ? status : prepare_unary(call, ESPQ_INFER_CLIP, low, high, out, err);
 }
 
@@ -176,7 +209,7 @@ static const espq_attr_spec softmax_attrs[] = {{"axis", ESPQ_ATTR_INT, false, -1
       .max_in = 1,                     \
       .min_out = 1,                    \
       .max_out = 1,                    \
-      .infer = espq_infer_elementwise, \
+      .infer = infer_float,            \
       .f32 = &kernel,                  \
       .weight = -1,                    \
       .bias = -1,                      \

@@ -32,6 +32,8 @@ void espq_tensor_fill(espq_tensor *tensor, espq_number x);
 /* n elements from `from` on, as doubles. */
 void espq_tensor_read(const espq_tensor *tensor, int64_t from, int64_t n, double *out);
 
+/* count elements from one type to another; src and dst do not overlap. */
+void espq_cast(espq_dtype from, espq_dtype to, int64_t count, const void *src, void *dst);
 /* A new tensor of the other type; also a plain copy when the types agree. */
 espq_status espq_tensor_cast(const espq_tensor *tensor, espq_dtype dtype, espq_tensor **out, espq_error *err);
 

@@ -272,3 +272,17 @@ void espq_move_swap_bytes(size_t size, int64_t count, void *data) {
     }
   }
 }
+
+void espq_move_choose(size_t size, int rank, const int64_t *dim, const uint8_t *which, const int64_t *which_step,
+                      const void *a, const int64_t *a_step, const void *b, const int64_t *b_step, void *dst) {
+  if (rank == 0) {
+    memcpy(dst, *which ? a : b, size);
+    return;
+  }
+  int64_t below = (int64_t)size;
+  for (int i = 1; i < rank; i++) below *= dim[i];
+  for (int64_t i = 0; i < dim[0]; i++)
+    espq_move_choose(size, rank - 1, dim + 1, which + i * which_step[0], which_step + 1,
+                     (const char *)a + i * a_step[0] * (int64_t)size, a_step + 1,
+                     (const char *)b + i * b_step[0] * (int64_t)size, b_step + 1, (char *)dst + i * below);
+}

@@ -29,6 +29,9 @@ void espq_move_transpose(size_t size, int rank, const int64_t *dim, const int64_
  * negative. */
 void espq_move_slice(size_t size, int rank, const int64_t *dim, const int64_t *start, const int64_t *step,
                      const int64_t *out_dim, const void *src, void *dst);
+/* dst, contiguous, of shape dim: the element of a where the byte of `which` is not 0, else of b; with steps per axis. */
+void espq_move_choose(size_t size, int rank, const int64_t *dim, const uint8_t *which, const int64_t *which_step,
+                      const void *a, const int64_t *a_step, const void *b, const int64_t *b_step, void *dst);
 /* Numpy broadcasting of src (rank <= out_rank, shapes aligned at the right) to out_dim. */
 void espq_move_expand(size_t size, int rank, const int64_t *dim, int out_rank, const int64_t *out_dim, const void *src,
                       void *dst);

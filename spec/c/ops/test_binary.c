@@ -284,9 +284,9 @@ static void test_shapes(void) {
 static void test_rules(void) {
   op_case t;
   op_begin(&t, "Add", 13);
-  op_input(&t, ESPQ_I64, 1, (int64_t[]){2}, NULL);
-  op_input(&t, ESPQ_I64, 1, (int64_t[]){2}, NULL);
-  op_refused(&t, op_infer(&t), ESPQ_EUNSUPPORTED, "type int64, expected float32");
+  op_input(&t, ESPQ_BOOL, 1, (int64_t[]){2}, NULL);
+  op_input(&t, ESPQ_BOOL, 1, (int64_t[]){2}, NULL);
+  op_refused(&t, op_infer(&t), ESPQ_EUNSUPPORTED, "type bool, expected float32");
   op_int(&t, "broadcast", 1);
   op_refused(&t, op_verify(&t), ESPQ_EFORMAT, "unknown attribute 'broadcast'");
   op_end(&t);
