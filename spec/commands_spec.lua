@@ -111,6 +111,19 @@ describe("the commands", function()
       assert.matches("\nfuse_bn_into_conv\n", espquant("optimize", "--list-passes").stdout)
     end)
 
+    it("runs what is only run on request before the others", function()
+      put_model("soft6.onnx", function(g, x)
+        return node(g, "Softmax", { assert(g:add_node { op_type = "Clip", inputs = { x,
+          g:add_constant("low", core.tensor_from({ 0 }, "float32", {})) } }):output(1) })
+      end)
+      local r = espquant("optimize", "soft6.onnx", "-o", "hard.onnx", "--also", "cut_final_softmax,split_clip")
+      assert.same({ 0, "" }, { r.status, r.stderr })
+      assert.matches("^cut_final_softmax +1 change\nsplit_clip +1 change\nhard.onnx: 1 node, before 2\n$", r.stdout)
+      r = espquant("optimize", "soft6.onnx", "-o", "hard.onnx", "--also", "split_clip", "--passes", "eliminate_identity")
+      assert.matches("^split_clip +1 change\nhard.onnx: 2 nodes, before 2\n$", r.stdout)
+      assert.matches("\nsplit_clip  %(only when named%)\n", espquant("optimize", "--list-passes").stdout)
+    end)
+
     it("makes the batch dynamic", function()
       local g = core.graph { name = "m", opset = 13 }
       g:add_output(node(g, "Relu", { g:add_input("x", "float32", { 1, 4 }) }))

@@ -184,7 +184,9 @@ end)
 describe("the list of passes", function()
   it("names every file of the folder, each with its Before and After", function()
     local listed, files = {}, 0
-    for _, name in ipairs(passes.order) do listed[name] = true end
+    for _, list in ipairs { passes.order, passes.on_request } do
+      for _, name in ipairs(list) do listed[name] = true end
+    end
     local pipe <close> = assert(io.popen "ls lua/espquant/passes/*.lua spec/passes/*_spec.lua")
     for path in pipe:lines() do
       local name = path:match "^lua/.*/([%w_]+)%.lua$"
@@ -201,7 +203,7 @@ describe("the list of passes", function()
         listed[spec] = nil
       end
     end
-    assert.equal(#passes.order, files)
+    assert.equal(#passes.order + #passes.on_request, files)
     assert.same({}, listed, "passes without a spec")
   end)
 end)

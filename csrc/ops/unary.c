@@ -181,15 +181,24 @@ static const char *cut_off(const espq_call *call, char *text, size_t size) {
                      call->node->op_type, call->in[0].name);
 }
 
+static const char *softmax_why_not(const espq_call *call, char *text, size_t size) {
+  return espq_reason(text, size,
+                     "Softmax has no integer form on the chip; end the model at '%.100s' (the optimizer does so at the "
+                     "model's end, when asked for cut_final_softmax) and let the application compute it from the "
+                     "dequantized result",
+                     call->in[0].name);
+}
+
 static const char *clip_why_not(const espq_call *call, char *text, size_t size) {
   float low = 1, high = 1;
   bool at_zero = false;
   if (!espq_port_float(call, 1, espq_node_float(call->node, "min", -FLT_MAX), &low, NULL) &&
       !espq_port_float(call, 2, espq_node_float(call->node, "max", FLT_MAX), &high, NULL))
     at_zero = low == 0 && high > 0;
-  return at_zero
-             ? espq_reason(text, size, "Clip has no integer form on the chip; train the model with Relu in its place")
-             : cut_off(call, text, size);
+  return espq_reason(text, size,
+                     "Clip has no integer form on the chip; ask the optimizer for split_clip, which makes it "
+                     "a Max and a Min%s",
+                     at_zero ? ", or train the model with Relu in its place" : "");
 }
 
 static const espq_attr_spec clip_attrs[] = {{"min", ESPQ_ATTR_FLOAT, false, -(double)FLT_MAX, NULL},
@@ -248,4 +257,4 @@ const espq_op espq_op_Softmax = {.name = "Softmax",
                                  .weight = -1,
                                  .bias = -1,
                                  .mixes_batch = softmax_mixes,
-                                 .why_not = cut_off};
+                                 .why_not = softmax_why_not};

@@ -20,15 +20,17 @@ M.FP_MODEL_PASSES = {
   "eliminate_unused_initializer", "eliminate_duplicate_initializer", "name_fused_gemms", "fuse_bn_into_gemm",
 }
 
---- Names of all passes, in the order in which `optimize` without a list applies them.
+--- Names of all passes, in the order in which `optimize` without a list applies them. A second list: those that only
+--- run when they are named, since they change the outputs or suit some chips only.
 function M.get_available_passes()
-  return { table.unpack(passes.order) }
+  return { table.unpack(passes.order) }, { table.unpack(passes.on_request) }
 end
 
 local function find(name)
   local p = passes.get(name)
   if not p then
-    error(("unknown pass '%s'; known are: %s"):format(tostring(name), table.concat(passes.order, ", ")), 0)
+    local known = table.concat(passes.order, ", ") .. ", " .. table.concat(passes.on_request, ", ")
+    error(("unknown pass '%s'; known are: %s"):format(tostring(name), known), 0)
   end
   return p
 end
@@ -67,6 +69,13 @@ function M.optimize(model, names, trace)
     if n > 0 then errors.check(graph:infer_shapes()) end
   end
   return graph, counts
+end
+
+--- The names of the list `also` (or nil) and then those of `list` (default: FP_MODEL_PASSES), as a new list.
+function M.with_passes(also, list)
+  list = list or M.FP_MODEL_PASSES
+  local names = { table.unpack(also or {}) }
+  return table.move(list, 1, #list, #names + 1, names)
 end
 
 -- --- batch --------------------------------------------------------------------------------------------------------
@@ -113,13 +122,14 @@ local function computed(graph)
   return names
 end
 
--- How a Reshape to `dims` says that its first dimension is that of its input: 0, or -1 where a 0 is a plain zero.
-local function same_first(node, dims)
-  if node:attr "allowzero" == 0 then return 0 end
+-- Lets a 0 in the shape of a Reshape stand for the input's dimension; false where it holds a plain zero.
+local function let_zero_copy(node, dims)
+  if node:attr "allowzero" == 0 then return true end
   for _, d in ipairs(dims) do
-    if d == -1 then return nil end
+    if d == 0 then return false end
   end
-  return -1
+  node:set_attr("allowzero", nil)
+  return true
 end
 
 -- Whether a Reshape to `dims` keeps the first dimension of its input. A batch that is symbolic already was 1 when the
@@ -137,9 +147,8 @@ local function free_reshape(graph, node, batch)
   local target = node:input(2)
   local dims = target and target.constant and target.constant:totable() or {}
   if not dims[1] or dims[1] == 0 or dims[1] == -1 then return true end
-  local first = keeps_batch(node, dims, batch) and same_first(node, dims)
-  if first then
-    dims[1] = first
+  if keeps_batch(node, dims, batch) and let_zero_copy(node, dims) then
+    dims[1] = 0
     pass.set_constant(graph, node, 2, core.tensor_from(dims, "int64"), "shape")
   elseif math.type(batch) == "integer" then
     return unsupported("%s: its constant shape {%s} does not keep the batch of %d apart, so it cannot become dynamic",
@@ -188,11 +197,11 @@ local function float_input(graph, notes)
   input:set_dtype "float32"
 end
 
-local function optimize_file_model(model, notes)
+local function optimize_file_model(model, notes, also)
   float_input(model, notes)
   local dynamic, why = with_dynamic_batch(model)
   if not dynamic then notes[#notes + 1] = "the batch stays fixed: " .. why end
-  return (M.optimize(dynamic or model, M.FP_MODEL_PASSES))
+  return (M.optimize(dynamic or model, M.with_passes(also)))
 end
 
 -- f(...), with the path in front of the errors that it raises.
@@ -209,15 +218,16 @@ end
 
 --- The steps of the original on a float model file: float input, batch to dynamic, shape inference, the passes in its
 --- order, names. Writes `output` (default: optimized_path(path)), never over the input, and returns its path and a list
---- of notes: what is odd in the file, and why the batch had to stay as it is. Raises.
-function M.optimize_fp_model(path, output)
+--- of notes: what is odd in the file, and why the batch had to stay as it is. `also`: names of passes to run before
+--- those, for instance { "cut_final_softmax" }. Raises.
+function M.optimize_fp_model(path, output, also)
   if type(path) ~= "string" or not path:lower():match "%.onnx$" then
     errors.raise("format", tostring(path) .. " is an unknown file format. Use the model ending with .onnx format")
   end
   local target = output or M.optimized_path(path)
   if plain(target) == plain(path) then error(path .. ": the result would overwrite the model", 0) end
   local model, notes = errors.check(core.onnx_read(path))
-  errors.check(core.onnx_write(naming(path, optimize_file_model, model, notes), target))
+  errors.check(core.onnx_write(naming(path, optimize_file_model, model, notes, also), target))
   return target, notes
 end
 

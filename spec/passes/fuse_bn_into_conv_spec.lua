@@ -37,6 +37,7 @@ harness.describe("fuse_bn_into_conv", {
   },
   { "folds into the bias there is", build = conv_bn { bias = with_bias }, changes = 1, ops = "Conv Relu",
     check = function(graph) assert.equal("b", conv_of(graph):input(3).name) end },
+  { "ignores spatial = 1 of old opsets", build = conv_bn { bn = { spatial = 1 } }, changes = 1, ops = "Conv Relu" },
   { "uses epsilon", build = conv_bn { bn = { epsilon = 0.5 } }, changes = 1, ops = "Conv Relu" },
   { "folds into a depthwise Conv", changes = 1, ops = "Conv Relu",
     build = conv_bn { w = { 4, 1, 3, 3 }, x = { 2, 4, 6, 6 }, attrs = { group = 4 } } },

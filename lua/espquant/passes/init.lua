@@ -1,4 +1,4 @@
---- THE ordered list of passes. A pass that is not named here does not exist.
+--- THE ordered lists of passes. A pass that is not named here does not exist.
 local ORDER = {
   "eliminate_identity",
   "eliminate_nop_dropout",
@@ -17,9 +17,17 @@ local ORDER = {
   "fuse_bn_into_gemm",
 }
 
-local M = { order = ORDER }
+-- What a user must ask for by name: these change the outputs, or take a form that not every chip wants.
+local ON_REQUEST = {
+  "cut_final_softmax",
+  "split_clip",
+}
+
+local M = { order = ORDER, on_request = ON_REQUEST }
 local known = {}
-for _, name in ipairs(ORDER) do known[name] = true end
+for _, list in ipairs { ORDER, ON_REQUEST } do
+  for _, name in ipairs(list) do known[name] = true end
+end
 
 --- The pass of that name, or nil.
 function M.get(name)

@@ -126,7 +126,7 @@ static void test_clip_refusals(void) {
   op_refused(&t, op_infer(&t), ESPQ_EUNSUPPORTED, "type bool, expected float32");
   op_end(&t);
   clip_reason(0, 6, "with Relu in its place");
-  clip_reason(-1, 6, "let the application compute it");
+  clip_reason(-1, 6, "split_clip");
 }
 
 /* ---- Softmax ---- */

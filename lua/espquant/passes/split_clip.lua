@@ -1,0 +1,40 @@
+--- Before: Clip(x, 0, high)      After: Min(Relu(x), high)              (Relu6 and the like)
+--- Before: Clip(x, low, high)    After: Min(Max(x, low), high)          (a bound that is absent needs no node)
+--- For chips whose runtime has no Clip. It makes more nodes of one, so it runs only when it is named.
+local P, pass = require "espquant.pattern", require "espquant.pass"
+local core = require "espquant.core"
+
+local FIRST_BROADCAST = 8 -- the opset since which Max and Min take operands of different shapes
+
+-- The bound as a number, nil where there is none, false where it is no constant number of float32. Before opset 11 it
+-- is an attribute.
+local function bound(node, i, attribute)
+  local input = node:input(i)
+  if not input then return node:has_attr(attribute) and (pass.attr(node, attribute, "float") or false) or nil end
+  local t = input.constant
+  return t and t.dtype == "float32" and t.count == 1 and t:reshape({ 1 }):totable()[1] or false
+end
+
+-- A node that compares x with the number; Max with 0 is a Relu.
+local function limit(graph, node, x, op_type, number)
+  local is_relu = op_type == "Max" and number == 0
+  local made = assert(graph:add_node {
+    op_type = is_relu and "Relu" or op_type, name = node.name, inputs = { x }, before = node,
+  })
+  if is_relu then return made end
+  pass.set_constant(graph, made, 2, core.tensor_from({ number }, "float32", {}), op_type:lower())
+  return made
+end
+
+return pass {
+  name = "split_clip",
+  match = P.Clip { P.any "x", P.opt(P.any()), P.opt(P.any()) }:as "node",
+  rewrite = function(graph, m)
+    local node, low, high = m.node, bound(m.node, 2, "min"), bound(m.node, 3, "max")
+    if graph.opset < FIRST_BROADCAST or low == false or high == false or not (low or high) then return false end
+    local result = m.x
+    if low then result = limit(graph, node, result, "Max", low) end
+    if high then result = limit(graph, node, result, "Min", high) end
+    return pass.supersede(graph, node, result)
+  end,
+}
