@@ -12,9 +12,7 @@ stay readable, every BatchNormalization stays a node of its own (the optimizer's
 same weights always give the same bytes.
 """
 import argparse
-import gzip
 import math
-import struct
 import time
 
 import numpy as np
@@ -25,30 +23,18 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 from torch.nn import functional as F
 
+import digits
+
 CLASSES = 10
 OPSET, IR = 13, 7
 
 
 # Data
 
-def read_idx(path):
-    """An IDX file of unsigned bytes, gzipped, as an array."""
-    with gzip.open(path, "rb") as f:
-        data = f.read()
-    zeros, dtype, rank = struct.unpack_from(">HBB", data)
-    if zeros != 0 or dtype != 8:
-        raise ValueError(f"{path}: expected an IDX file of unsigned bytes")
-    shape = struct.unpack_from(f">{rank}I", data, 4)
-    return np.frombuffer(data, np.uint8, offset=4 + 4 * rank).reshape(shape)
-
-
 def load_split(folder, split):
     """Images [N,1,28,28] in [0, 1) and labels [N] of one split."""
-    images = read_idx(f"{folder}/{split}-images-idx3-ubyte.gz")
-    labels = read_idx(f"{folder}/{split}-labels-idx1-ubyte.gz")
-    # 256 and not 255: the quantizer fixes the input to [-1, 1), which excludes 1 itself.
-    images = images[:, None].astype(np.float32) / 256
-    return torch.from_numpy(images), torch.from_numpy(labels.astype(np.int64))
+    images, labels = digits.load_split(folder, split)
+    return torch.from_numpy(images[:, None]), torch.from_numpy(labels)
 
 
 def augment(images):
