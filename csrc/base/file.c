@@ -71,11 +71,38 @@ static espq_status read_open(int fd, const char *path, size_t limit, unsigned ch
   return ESPQ_OK;
 }
 
+/* O_NONBLOCK: opening a pipe nobody writes to returns at once, and is then refused. */
+static int open_to_read(const char *path) {
+  return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+}
+
 espq_status espq_file_read(const char *path, size_t limit, unsigned char **bytes, size_t *size, espq_error *err) {
-  /* O_NONBLOCK: opening a pipe nobody writes to returns at once, and is then refused. */
-  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  int fd = open_to_read(path);
   if (fd < 0) return fail_errno(err, path, "open", errno);
   espq_status status = read_open(fd, path, limit, bytes, size, err);
+  close(fd);
+  return status;
+}
+
+static espq_status read_part(int fd, const char *path, uint64_t offset, size_t size, unsigned char **bytes, size_t *got,
+                             uint64_t *total, espq_error *err) {
+  espq_status status = espq_file_size(fd, path, total, err);
+  if (status) return status;
+  uint64_t left = offset < *total ? *total - offset : 0;
+  *got = left < size ? (size_t)left : size;
+  unsigned char *block = espq_alloc(*got);
+  if (!block) return espq_fail(err, ESPQ_EMEMORY, "%s: not enough memory for %zu bytes", path, *got);
+  status = espq_file_read_at(fd, path, offset, block, *got, err);
+  if (status) espq_free(block);
+  else *bytes = block;
+  return status;
+}
+
+espq_status espq_file_read_part(const char *path, uint64_t offset, size_t size, unsigned char **bytes, size_t *got,
+                                uint64_t *total, espq_error *err) {
+  int fd = open_to_read(path);
+  if (fd < 0) return fail_errno(err, path, "open", errno);
+  espq_status status = read_part(fd, path, offset, size, bytes, got, total, err);
   close(fd);
   return status;
 }

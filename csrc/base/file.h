@@ -22,6 +22,11 @@
 /* The whole file in a block of espq_alloc. ESPQ_ELIMIT: it has more than `limit` bytes. */
 espq_status espq_file_read(const char *path, size_t limit, unsigned char **bytes, size_t *size, espq_error *err);
 
+/* At most `size` bytes from `offset` (fewer, or none, where the file ends) in a block of espq_alloc; *total is the size of
+ * the whole file. For files that are not to be held in memory as a whole. */
+espq_status espq_file_read_part(const char *path, uint64_t offset, size_t size, unsigned char **bytes, size_t *got,
+                                uint64_t *total, espq_error *err);
+
 /* Checks that fd is open on a regular file and gives its size; `path` is for messages. fd stays open. */
 espq_status espq_file_size(int fd, const char *path, uint64_t *size, espq_error *err);
 

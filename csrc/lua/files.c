@@ -40,6 +40,25 @@ static int core_read_file(lua_State *L) {
   return push_block(L, block, size);
 }
 
+/* core.read_part(path, offset, size): at most size bytes from offset on, and the size of the whole file. */
+static int core_read_part(lua_State *L) {
+  const char *path = espq_lua_checkname(L, 1);
+  lua_Integer offset = luaL_checkinteger(L, 2), size = luaL_checkinteger(L, 3);
+  luaL_argcheck(L, offset >= 0, 2, "an offset expected");
+  luaL_argcheck(L, size >= 0 && (uint64_t)size <= ESPQ_ALLOC_MAX, 3, "a number of bytes expected");
+  void **block = espq_lua_newblock(L);
+  unsigned char *bytes = NULL;
+  size_t got = 0;
+  uint64_t total = 0;
+  espq_error err;
+  if (espq_file_read_part(path, (uint64_t)offset, (size_t)size, &bytes, &got, &total, &err))
+    return espq_lua_fail(L, &err);
+  *block = bytes;
+  push_block(L, block, got);
+  lua_pushinteger(L, (lua_Integer)total);
+  return 2;
+}
+
 /* core.write_file(path, bytes): the whole file, or nothing changes. */
 static int core_write_file(lua_State *L) {
   size_t size;
@@ -125,6 +144,7 @@ void espq_lua_open_files(lua_State *L) {
                                        {"isatty", core_isatty},
                                        {"peak_rss", core_peak_rss},
                                        {"read_file", core_read_file},
+                                       {"read_part", core_read_part},
                                        {"sha256", core_sha256},
                                        {"write_file", core_write_file},
                                        {NULL, NULL}};

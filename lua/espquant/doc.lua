@@ -51,6 +51,7 @@ module {
   -- files and the process
   read_file = "(path[, limit])\nThe bytes of a file of at most limit bytes.",
   check_folder = "(path)\nTrue if files can be made in this folder; else nil, message, code.",
+  read_part = "(path, offset, size)\nAt most size bytes of a file from offset (0-based) on, and the size of the file.",
   write_file = "(path, bytes)\nWrites a file: the whole, or nothing changes.",
   inflate = "(bytes[, limit[, raw]])\nUnpacks zlib, gzip or (raw) deflate data into at most limit bytes.",
   crc32 = "(bytes)\nThe CRC-32 of zip and gzip, an integer.",

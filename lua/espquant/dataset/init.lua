@@ -3,6 +3,7 @@
 ---     local d = espquant.dataset("images.npy", { scale = 1 / 256 })  -- a file's arrays
 ---     local data = dataset.of(source, model)                         -- anything below, fitted to a model's inputs
 ---     data:count()                                                   -- number of images, nil when unknown
+---     data.labels                                                    -- list of their classes, where the file has them
 ---     for batch in data:batches() do ... end                         -- any number of passes
 ---
 --- A source is a tensor; a list of tensors; a path; an object of `espquant.dataset` or any with a method `batches`; an
@@ -13,6 +14,7 @@
 --- A tensor is a batch, images first, or one image without that axis; a missing channel axis of size 1 is put in
 --- (28x28 and Nx28x28 fit an input of Nx1x28x28). Numbers are cast to float32 and scaled batch by batch.
 
+local core = require "espquant.core"
 local errors = require "espquant.errors"
 local file = require "espquant.dataset.file"
 local fit = require "espquant.dataset.fit"
@@ -24,47 +26,78 @@ local M = {}
 local FORMATS = {
   require "espquant.dataset.npy",
   require "espquant.dataset.npz",
-  (require "espquant.dataset.idx"), -- require returns a second value
+  require "espquant.dataset.idx",
+  require "espquant.dataset.pickle",
+  require "espquant.dataset.csv",
+  (require "espquant.dataset.raw"), -- require returns a second value
 }
 local BATCH = 64
-local OPTIONS = { scale = true, shape = true, array = true }
+
+-- Options of all formats, and of some: name -> types that the value may have.
+local OPTIONS = { scale = "number", shape = "table", array = "string", labels = "string number" }
+local FORMAT_OPTIONS = {}
+for _, format in ipairs(FORMATS) do
+  for key, kind in pairs(format.options or {}) do FORMAT_OPTIONS[key] = kind end
+end
 
 -- --- files --------------------------------------------------------------------------------------------------------
 
-local function check_options(options)
-  for key in pairs(options) do
-    if not OPTIONS[key] then error(("dataset: unknown option '%s'"):format(tostring(key)), 3) end
+local EXPECTED = {
+  number = "a number", table = "a list", string = "a string", boolean = "true or false",
+  ["string number"] = "a name or a number",
+}
+
+local function check_shape(shape)
+  for _, d in ipairs(shape or {}) do
+    if math.type(d) ~= "integer" or d < 1 then error(("dataset: shape: %s is no size"):format(tostring(d)), 4) end
   end
-  if options.scale ~= nil and type(options.scale) ~= "number" then error("dataset: scale: a number expected", 3) end
-  if options.shape ~= nil and type(options.shape) ~= "table" then error("dataset: shape: a list expected", 3) end
+end
+
+local function check_options(options)
+  for key, value in pairs(options) do
+    local kinds = OPTIONS[key] or FORMAT_OPTIONS[key]
+    if not kinds then error(("dataset: unknown option '%s'"):format(tostring(key)), 3) end
+    if not kinds:find(type(value), 1, true) then error(("dataset: %s: %s expected"):format(key, EXPECTED[kinds]), 3) end
+  end
+  check_shape(options.shape)
+end
+
+-- Options that only other formats have are a mistake, which must not pass unseen.
+local function check_format_options(format, options, path)
+  for key in pairs(options) do
+    if not OPTIONS[key] and not (format.options and format.options[key]) then
+      return nil, ("%s: option '%s' is for other files than %s"):format(path, key, format.name), "format"
+    end
+  end
+  return true
 end
 
 --- The format that reads the file at `path`, or nil, message, code.
 function M.format_of(path)
-  local handle, message = io.open(path, "rb")
-  if not handle then return nil, message, "io" end
-  local head, why = handle:read(16)
-  handle:close()
-  if why then return nil, ("%s: %s"):format(path, why), "io" end
+  local head, message, code = core.read_part(path, 0, 16)
+  if not head then return nil, message, code end
   local names = {}
   for i, format in ipairs(FORMATS) do
-    if format.can_open(path, head or "") then return format end
+    if format.can_open(path, head) then return format end
     names[i] = format.name
   end
   return nil, ("%s: no dataset that espquant reads (%s)"):format(path, table.concat(names, ", ")), "format"
 end
 
 --- The arrays of a file. Options: scale (each number is multiplied by it), shape (of one image, where the file stores
---- another), array (the name of one array of an .npz file). Returns an object with count, batches, tensor, raw and
---- names, or nil, message, code.
+--- another), array (the name of one array of several), labels (the array, or the column of a CSV file, that holds the
+--- images' classes), and those of the formats, which their files tell. Returns an object with count, batches, tensor, raw,
+--- names and the field labels, or nil, message, code.
 function M.open(path, options)
   if type(path) ~= "string" then error(("dataset: path expected, got %s"):format(type(path)), 2) end
   options = options or {}
   check_options(options)
   local format, message, code = M.format_of(path)
   if not format then return nil, message, code end
-  local arrays
-  arrays, message, code = format.open(path)
+  local arrays, ok
+  ok, message, code = check_format_options(format, options, path)
+  if not ok then return nil, message, code end
+  arrays, message, code = format.open(path, options)
   if not arrays then
     if message:sub(1, #path) ~= path then message = ("%s: %s"):format(path, message) end
     return nil, message, code
@@ -154,15 +187,32 @@ local function of_object(object, inputs, where)
   return { start = fitted(function() return object:batches() end, inputs, where), total = total or nil }
 end
 
+-- A stream fits when its first image does.
+local function of_stream(data, inputs)
+  local array = data.arrays[1]
+  local first = array.start()(1)
+  if not first then return { start = list_stream {}, total = 0 } end
+  local item, message, code = to_item(first, inputs, data.path)
+  if not item then return nil, message, code end
+  return { start = fitted(function() return data:parts() end, inputs, data.path), total = array.shape[1] }
+end
+
+-- A list of arrays is one of inputs, if there are several, or of batches and images.
+local function of_array_list(data, inputs)
+  local list = {}
+  for i, array in ipairs(data.arrays) do list[i] = array.tensor end
+  return of_list(#inputs > 1 and #inputs == #list and { list } or list, inputs, data.path)
+end
+
 -- One input takes a file's only array whatever its name; else names decide.
-local function of_file(data, inputs)
+local function of_arrays(data, inputs)
   local first = data.arrays[1]
   if not first then return { start = list_stream {}, total = 0 } end
   local values = {}
   for _, array in ipairs(data.arrays) do values[array.name or 0] = array.tensor end
   if #data.arrays == 1 and (#inputs == 1 or not first.name) then values = first.tensor end
   local item, message, code = to_item(values, inputs, data.path)
-  if item then return { start = list_stream { item }, total = #item[1], scale = data.scale } end
+  if item then return { start = list_stream { item }, total = #item[1] } end
   local names = data:names()
   if #names > 0 then message = ("%s (it holds: %s)"):format(message, table.concat(names, ", ")) end
   return nil, message, code
@@ -207,6 +257,17 @@ local function of_names(sources, inputs, where, step)
     return stream.zip(streams, input_names(inputs), where)
   end
   return { start = start, total = total }
+end
+
+local function of_file(data, inputs)
+  local of = data:is_stream() and of_stream or data:is_list() and of_array_list or of_arrays
+  local found, message, code = of(data, inputs)
+  if not found then return nil, message, code end
+  if data.labels and found.total ~= #data.labels then
+    return nil, ("%s: %d labels for %d images"):format(data.path, #data.labels, found.total), "format"
+  end
+  found.scale, found.labels = data.scale, data.labels
+  return found
 end
 
 local function of_path(path, inputs)
