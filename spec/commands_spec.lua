@@ -275,7 +275,7 @@ describe("the commands", function()
       assert.equal(1, r.status)
       assert.matches("^espquant: accuracy: 99%.%d+ %% reached %(99%d of 1000 images%), at least 100 %% asked for "
         .. "%(%-%-min%-accuracy%)\nespquant: agreement: 99%.%d+ %% reached .* at least 99.99 %% asked for", r.stderr)
-      fails(2, { "--min-accuracy needs --labels" }, "evaluate", "m.onnx", "-t", "m.json", TEST, "--min-accuracy", "9")
+      fails(2, { "--min-accuracy needs --labels, or data that has labels" }, "evaluate", "m.onnx", "-t", "m.json", TEST, "--min-accuracy", "9")
       fails(2, { "'101' is no percentage" }, "evaluate", "m.onnx", "-t", "m.json", TEST, "--min-agreement", "101")
     end)
 
@@ -407,7 +407,7 @@ describe("the commands", function()
           fails(3, { file }, name, file, rest)
         end
       end
-      fails(3, { "Is a directory" }, "info", folder)
+      fails(3, { "is a directory" }, "info", folder)
     end)
 
     it("refuse cycles, missing initializers and a wrong opset", function()

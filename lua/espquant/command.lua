@@ -5,12 +5,14 @@
 
 local columns = require "espquant.columns"
 local core = require "espquant.core"
+local csv = require "espquant.dataset.csv"
 local dataset = require "espquant.dataset"
 local errors = require "espquant.errors"
 local json = require "espquant.json"
 local onnx = require "espquant.onnx"
 local options = require "espquant.quant.options"
 local qtable = require "espquant.qtable"
+local raw = require "espquant.dataset.raw"
 
 local M = {}
 
@@ -66,12 +68,58 @@ local function factor(text)
   return value
 end
 
---- --data and --scale.
+-- "1x28x28" or "40".
+local function shape(text)
+  local list = {}
+  for word in (text:lower() .. "x"):gmatch "([^x]*)x" do
+    list[#list + 1] = math.tointeger(tonumber(word)) or 0
+    if list[#list] < 1 then return nil, ("'%s' is no shape such as 1x28x28"):format(text) end
+  end
+  return list
+end
+
+local SEPARATORS = { tab = "\t", ["\\t"] = "\t", space = " " }
+
+local function separator(text)
+  return csv.check_separator(SEPARATORS[text] or text)
+end
+
+-- Options of files of arrays on the command line: name -> option of espquant.dataset.
+local FILE_OPTIONS = {
+  data_shape = "shape", data_dtype = "dtype", data_array = "array", data_labels = "labels", data_separator = "separator",
+  data_header = "header",
+}
+
+--- What tells how a file of arrays is to be read.
+function M.add_file_options(parser)
+  parser:option "--data-shape":argname "SHAPE":convert(shape)
+    :description "Shape of one image, as 1x28x28: of a raw file, or what a row is folded into."
+  parser:option "--data-dtype":argname "TYPE":convert(raw.check_dtype)
+    :description "Raw files: type of a number (uint8, int16, float32 ...)."
+  parser:option "--data-array":argname "NAME":description "Which array of an .npz or .pickle file."
+  parser:option "--data-labels":argname "NAME"
+    :description "Column (name, or number from 1) of a CSV file, or array of an .npz or .pickle file, with the classes."
+  parser:option "--data-separator":argname "C":convert(separator)
+    :description "CSV: character between fields, 'tab' or 'space' (default: ',', in .tsv a tab)."
+  parser:option "--data-header":argname "yes|no":convert { yes = true, no = false }
+    :description "CSV: whether the first line holds names (default: when none of them is a number)."
+end
+
+--- The options of espquant.dataset that add_file_options has read.
+function M.file_options(args)
+  local settings = { scale = args.scale }
+  for key, option in pairs(FILE_OPTIONS) do settings[option] = args[key] end
+  return settings
+end
+
+--- --data, --scale and the options of files.
 function M.add_data(parser)
   parser:option "-d --data":count "+":argname "FILE"
-    :description ".npy, .npz or IDX file (also .gz), images first; NAME=FILE, repeated, for a model of several inputs."
+    :description(".npy, .npz, IDX (also .gz), .pickle, .csv or raw file, images first; NAME=FILE, repeated, for a model "
+      .. "of several inputs.")
   parser:option "--scale":argname "FACTOR":convert(factor)
     :description "What each number of the data is multiplied by, for example 1/256."
+  M.add_file_options(parser)
 end
 
 local function count(text)
@@ -128,7 +176,7 @@ function M.table(path)
 end
 
 local function open_data(path, args)
-  return errors.check(dataset.open(path, { scale = args.scale }))
+  return errors.check(dataset.open(path, M.file_options(args)))
 end
 
 --- The dataset of --data and --scale for the model.

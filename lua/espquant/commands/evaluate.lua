@@ -20,7 +20,8 @@ function M.configure(parser)
   parser:argument("model"):description "The .onnx file that was calibrated."
   parser:option "-t --table":count "1":argname "TABLE":description "The quantization table, .pickle or .json."
   command.add_data(parser)
-  parser:option "-l --labels":argname "FILE":description "The right classes, one number per image, from 0."
+  parser:option "-l --labels":argname "FILE"
+    :description "The right classes, one number per image, from 0 (default: those in --data, where it has them)."
   parser:option "--min-accuracy":argname "PERCENT":convert(percentage)
     :description "Exit with 1 when the integer model's accuracy is lower."
   parser:option "--min-agreement":argname "PERCENT":convert(percentage)
@@ -31,8 +32,10 @@ function M.configure(parser)
   command.add_json(parser)
 end
 
-local function load_labels(path, images)
-  if not path then return nil end
+-- The labels of --labels, or those that the data has.
+local function load_labels(path, data)
+  if not path then return data.labels and core.tensor_from(data.labels, "int64") end
+  local images = data:count()
   local raw = errors.check(dataset.open(path)):raw()
   local labels = errors.check(raw:reshape { -1 }:astype "int64")
   if images and #labels ~= images then
@@ -134,7 +137,6 @@ local function reached(args, facts, streams)
 end
 
 function M.run(args, streams)
-  if args.min_accuracy and not args.labels then return command.usage(streams, "--min-accuracy needs --labels") end
   local t = command.table(args.table)
   local settings = command.settings(args, t)
   local wrong = command.conflict(settings)
@@ -142,7 +144,10 @@ function M.run(args, streams)
   settings.method = nil
   local model, eva = command.model(args.model, streams), Evaluator(settings)
   local data = command.data(args, model)
-  local labels = load_labels(args.labels, data:count())
+  local labels = load_labels(args.labels, data)
+  if args.min_accuracy and not labels then
+    return command.usage(streams, "--min-accuracy needs --labels, or data that has labels")
+  end
   eva:generate_quantized_model(model, t)
   local float = errors.check(core.executor(model, { threads = args.threads }))
   local facts = facts_of(compare(data, float, eva, labels), eva, labels)

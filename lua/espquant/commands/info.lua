@@ -1,6 +1,7 @@
 --- espquant info: what is in a model, a quantization table or a file of arrays.
 
 local command = require "espquant.command"
+local core = require "espquant.core"
 local dataset = require "espquant.dataset"
 local errors = require "espquant.errors"
 local json = require "espquant.json"
@@ -10,8 +11,9 @@ local shape_text = require "espquant.shape".text
 local M = { name = "info", summary = "print what is in a model, a table or a file of arrays" }
 
 function M.configure(parser)
-  parser:argument("file"):description ".onnx, a table (.pickle or .json), .npy, .npz or IDX."
+  parser:argument("file"):description ".onnx, a table (.pickle or .json), or a file of arrays as for --data."
   parser:flag "--nodes":description "Print every node of a model."
+  command.add_file_options(parser)
   command.add_json(parser)
 end
 
@@ -80,42 +82,75 @@ end
 
 -- --- tables and arrays --------------------------------------------------------------------------------------------
 
-local function table_info(args, streams)
-  local t = errors.check(qtable.load(args.file))
+local function print_table(args, streams, t)
   streams.stdout:write(args.json and t:to_json() or tostring(t) .. "\n")
 end
 
-local function array_facts(array)
-  local t = array.tensor
-  local shape = json.array(t.shape)
-  local facts = { name = array.name, dtype = t.dtype, shape = shape }
+local function table_info(args, streams)
+  print_table(args, streams, errors.check(qtable.load(args.file)))
+end
+
+-- Extends the range to a tensor's; false where it holds NaN or infinity.
+local function widen(facts, t)
   if t.dtype == "float16" then t = errors.check(t:astype "float32") end
-  if t.count > 0 and t:isfinite() then facts.min, facts.max = t:min(), t:max() end
+  if t.count == 0 then return true end
+  if not t:isfinite() then return false end
+  facts.min, facts.max = math.min(facts.min or math.huge, t:min()), math.max(facts.max or -math.huge, t:max())
+  return true
+end
+
+local function array_facts(data, array)
+  local t = array.tensor or array
+  local facts, finite = { name = array.name, dtype = t.dtype, shape = json.array(t.shape) }, true
+  if array.tensor then
+    finite = widen(facts, t)
+  else
+    for part in data:parts() do finite = widen(facts, part) and finite end
+  end
+  if not finite then facts.min, facts.max = nil, nil end
   return facts
 end
 
+local function label_facts(labels)
+  if not labels then return nil end
+  local lo, hi = math.huge, -math.huge
+  for _, label in ipairs(labels) do lo, hi = math.min(lo, label), math.max(hi, label) end
+  return { count = #labels, min = labels[1] and lo, max = labels[1] and hi }
+end
+
+local function range_text(format, facts)
+  return facts.min and (", " .. format .. " to " .. format):format(facts.min, facts.max) or ""
+end
+
 local function data_info(args, streams)
-  local list = json.array()
-  for i, array in ipairs(errors.check(dataset.open(args.file)).arrays) do list[i] = array_facts(array) end
-  if args.json then return command.print_json(streams, { kind = "arrays", arrays = list }) end
+  local data, list = errors.check(dataset.open(args.file, command.file_options(args))), json.array()
+  for i, array in ipairs(data.arrays) do list[i] = array_facts(data, array) end
+  local labels = label_facts(data.labels)
+  if args.json then return command.print_json(streams, { kind = "arrays", arrays = list, labels = labels }) end
   if #list == 0 then streams.stdout:write("no array\n") end
   for _, f in ipairs(list) do
     streams.stdout:write(("%s%s %s%s\n"):format(f.name and f.name .. ": " or "", f.dtype, shape_text(f.shape),
-      f.min and (", %.6g to %.6g"):format(f.min, f.max) or ""))
+      range_text("%.6g", f)))
+  end
+  if labels then
+    streams.stdout:write(command.plural(labels.count, "label"), range_text("%d", labels), "\n")
   end
 end
 
 -- --- which of them --------------------------------------------------------------------------------------------------
 
+-- A pickle is a table, or arrays where it is none.
+local function pickle_info(args, streams)
+  local t, message, code, problems = qtable.load(args.file)
+  if not t and dataset.open(args.file, command.file_options(args)) then return data_info(args, streams) end
+  print_table(args, streams, errors.check(t, message, code, problems))
+end
+
 local function kind_of(path)
-  local handle, message = io.open(path, "rb")
-  if not handle then errors.raise("io", message) end
-  local head, why = handle:read(16)
-  handle:close()
-  if why then errors.raise("io", ("%s: %s"):format(path, why)) end
-  local name = path:lower()
+  local head, name = errors.check(core.read_part(path, 0, 16)), path:lower()
   if name:match "%.onnx$" then return model_info end
-  if name:match "%.pickle$" or name:match "%.json$" or (head or ""):match "^[{\x80]" then return table_info end
+  if name:match "%.pickle$" or name:match "%.pkl$" or head:sub(1, 1) == "\x80" then return pickle_info end
+  if name:match "%.json$" or head:sub(1, 1) == "{" then return table_info end
   return dataset.format_of(path) and data_info or model_info
 end
 

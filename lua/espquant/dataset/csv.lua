@@ -175,16 +175,16 @@ local function scan(path, options)
   return { array, labels = p.label and labels or nil }
 end
 
-local function check(options)
-  local s = options.separator
-  if s and (#s ~= 1 or s:find '[%w%c"+.-]' and s ~= "\t") then
-    error(("dataset: separator: one character such as ';' expected, got '%s'"):format(s), 0)
-  end
+--- The separator, or nil and why it is none.
+function M.check_separator(text)
+  if #text == 1 and (text == "\t" or not text:find '[%w%c"+.-]') then return text end
+  return nil, ("separator: one character such as ';' expected, got '%s'"):format(text)
 end
 
 --- The file's rows as one array, and `labels`, a list; nil, message, code.
 function M.open(path, options)
-  check(options)
+  local ok, message = M.check_separator(options.separator or ",")
+  if not ok then error("dataset: " .. message, 0) end
   return fault.catch(scan, path, options)
 end
 

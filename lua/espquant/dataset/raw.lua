@@ -60,14 +60,19 @@ local function open(path, options)
   return { { dtype = dtype, shape = { count, table.unpack(shape) }, start = start } }
 end
 
+--- The name of a type, or nil and what there is.
+function M.check_dtype(name)
+  if record.itemsize[name] then return name end
+  local names = {}
+  for each in pairs(record.itemsize) do names[#names + 1] = each end
+  table.sort(names)
+  return nil, ("no dtype '%s'; one of %s"):format(name, table.concat(names, ", "))
+end
+
 --- The file's images as one array; nil, message, code.
 function M.open(path, options)
-  if options.dtype and not record.itemsize[options.dtype] then
-    local names = {}
-    for name in pairs(record.itemsize) do names[#names + 1] = name end
-    table.sort(names)
-    error(("dataset: no dtype '%s'; one of %s"):format(options.dtype, table.concat(names, ", ")), 0)
-  end
+  local ok, message = M.check_dtype(options.dtype or "uint8")
+  if not ok then error("dataset: " .. message, 0) end
   return fault.catch(open, path, options)
 end
 
