@@ -15,11 +15,11 @@ local function bound(node, i, attribute)
   return t and t.dtype == "float32" and t.count == 1 and t:reshape({ 1 }):totable()[1] or false
 end
 
--- A node that compares x with the number; Max with 0 is a Relu.
-local function limit(graph, node, x, op_type, number)
+-- A node of that name that compares x with the number; Max with 0 is a Relu.
+local function limit(graph, clip, x, op_type, number, name)
   local is_relu = op_type == "Max" and number == 0
   local made = assert(graph:add_node {
-    op_type = is_relu and "Relu" or op_type, name = node.name, inputs = { x }, before = node,
+    op_type = is_relu and "Relu" or op_type, name = name, inputs = { x }, before = clip,
   })
   if is_relu then return made end
   pass.set_constant(graph, made, 2, core.tensor_from({ number }, "float32", {}), op_type:lower())
@@ -28,13 +28,14 @@ end
 
 return pass {
   name = "split_clip",
-  match = P.Clip { P.any "x", P.opt(P.any()), P.opt(P.any()) }:as "node",
+  match = P.Clip { P.any "x", P.opt(P.any()), P.opt(P.any()) }:as "clip",
   rewrite = function(graph, m)
-    local node, low, high = m.node, bound(m.node, 2, "min"), bound(m.node, 3, "max")
+    local clip, low, high = m.clip, bound(m.clip, 2, "min"), bound(m.clip, 3, "max")
     if graph.opset < FIRST_BROADCAST or low == false or high == false or not (low or high) then return false end
     local result = m.x
-    if low then result = limit(graph, node, result, "Max", low) end
-    if high then result = limit(graph, node, result, "Min", high) end
-    return pass.supersede(graph, node, result)
+    -- The last node takes over the name; some runtimes refuse two nodes of one name.
+    if low then result = limit(graph, clip, result, "Max", low, high and "" or clip.name) end
+    if high then result = limit(graph, clip, result, "Min", high, clip.name) end
+    return pass.supersede(graph, clip, result)
   end,
 }
