@@ -12,6 +12,7 @@ local SCRIPTS = {
   },
   mnist_mxnet = {
     mnist_mxnet = { before = 16, after = 11, refused = { "BatchNormalization", "BatchNormalization", "Softmax" } },
+    mnist_mxnet_ir3 = { before = 16, after = 11, refused = { "BatchNormalization", "BatchNormalization", "Softmax" } },
   },
   mnist_torch_export = {
     mnist_torch_script = { before = 14, after = 14, refused = { "Clip", "Softmax" } },

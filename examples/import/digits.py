@@ -35,7 +35,7 @@ def augment(images, rng):
     y, x = np.mgrid[:size, :size].astype(np.float32) - (size - 1) / 2
     source_x = (1 + uniform(0.12)) * np.cos(angle) * x + (shear - np.sin(angle)) * y + uniform(2)
     source_y = (shear + np.sin(angle)) * x + (1 + uniform(0.12)) * np.cos(angle) * y + uniform(2)
-    padded = np.pad(images, ((0, 0), (1, 1), (1, 1)))
+    padded = np.pad(images, ((0, 0), (1, 1), (1, 1)), "constant")
     source_x = np.clip(source_x + (size + 1) / 2, 0, size + 0.999)
     source_y = np.clip(source_y + (size + 1) / 2, 0, size + 0.999)
     left, top = source_x.astype(np.intp), source_y.astype(np.intp)
