@@ -28,6 +28,7 @@ describe("the packs of recorded cases #unit", function()
 
   it("fail where something is absent", function()
     assert.has_error(function() fixtures.open "no such case" end)
-    assert.has_error(function() fixtures.open "tiny_121".bytes "none" end, "spec/fixtures/v1/tiny_121.tar.gz has no none")
+    assert.has_error(function() fixtures.open "tiny_121".bytes "none" end,
+      "spec/fixtures/v1/tiny_121.tar.gz has no none")
   end)
 end)

@@ -193,6 +193,18 @@ describe("a table as pickle", function()
 end)
 
 describe("a table as JSON", function()
+  it("keeps a slope that is NaN", function()
+    local t = qtable.new { bits = 8 }
+    t:set("x", "input", { -7 })
+    t:set("leaky_alpha", "alpha", { 0 / 0 })
+    local path = os.tmpname()
+    assert(t:save(path))
+    local read = assert(qtable.load(path))
+    os.remove(path)
+    local e = read:get "leaky_alpha".exponents or read:get "leaky_alpha".scales
+    assert.is_true(e[1] ~= e[1])
+  end)
+
   it("goes through a file unchanged, the same bytes every time", function()
     local t = sample()
     t:set("hot", "activation", { INF })

@@ -83,6 +83,42 @@ describe("the REPL", function()
     assert.equal("{self = {self = {...}}}", repl.show(loop))
   end)
 
+  it("lists what a module offers, a line each", function()
+    local espquant = require "espquant"
+    local text = repl.show(espquant)
+    assert.matches("^espquant: from a float ONNX network", text)
+    for _, name in ipairs { "Calibrator", "Evaluator", "dataset", "npy", "onnx", "optimizer", "qtable", "tensor" } do
+      assert.matches("\n  " .. name .. "[ (][^\n]+%.\n", text .. "\n")
+    end
+    assert.matches("\n  optimize%(model", repl.show(espquant.optimizer))
+    assert.equal("{}", repl.show {})
+    assert.matches("^{", repl.show(string))
+    assert.matches("history", help.text(repl.history_file))
+  end)
+
+  it("prints every object readably", function()
+    local espquant = require "espquant"
+    local model = espquant.optimizer.optimize((assert(espquant.onnx.load "examples/mnist.onnx")))
+    local calib = espquant.Calibrator { bits = "int8", log = function() end }
+    local images = espquant.tensor.zeros { 2, 1, 28, 28 }
+    local t = calib:generate_quantization_table(model, images)
+    for text, object in pairs {
+      ["^tensor"] = images, ["mnist"] = model, ["Conv 'conv1'"] = model:nodes()(), ["^quantization table: v1 int8"] = t,
+      ["^Calibrator: int8"] = calib, ["^Evaluator: int8"] = espquant.Evaluator("int8", "per-tensor"),
+      ["^dataset examples"] = assert(espquant.dataset "examples/data/mnist/calib-labels-idx1-ubyte.gz"),
+    } do
+      assert.matches(text, repl.show(object))
+    end
+  end)
+
+  it("keeps its history in the file that the environment names", function()
+    local function file(env) return repl.history_file(function(name) return env[name] end) end
+    assert.equal("~/.espquant_history", file { XDG_STATE_HOME = "" })
+    assert.equal("/s/espquant_history", file { XDG_STATE_HOME = "/s" })
+    assert.equal("/h", file { XDG_STATE_HOME = "/s", ESPQUANT_HISTORY = "/h" })
+    assert.is_nil(file { ESPQUANT_HISTORY = "" })
+  end)
+
   it("shows objects by their own text", function()
     local object = setmetatable({ secret = 1 }, { __tostring = function() return "Tensor f32 1x3" end })
     assert.equal("Tensor f32 1x3", repl.show(object))

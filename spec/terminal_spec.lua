@@ -27,7 +27,7 @@ describe("on a terminal #unit", function()
   it("espquant alone opens the REPL", function()
     local shown, status = on_terminal(process.espquant, "20 + 22\nerror 'oops'\ntype(espquant), type(help)\n")
     assert.equal(0, status)
-    assert.matches("help%(x%) explains", shown)
+    assert.matches("help%(x%) explain", shown)
     assert.matches("42\r\n", shown)
     assert.matches("oops", shown)
     assert.matches("table\tfunction\r\n", shown)
@@ -39,6 +39,37 @@ describe("on a terminal #unit", function()
     local file = assert(io.open(folder .. "/.espquant_history"))
     assert.matches("answer = 6 %* 7", file:read "a")
     file:close()
+  end)
+
+  it("the REPL keeps its history where it is told, or nowhere", function()
+    if not pcall(require, "readline") then return pending "needs lua-readline: NOT TESTED" end
+    local function kept(env)
+      on_terminal(process.espquant, "answer = 6 * 7\n", env)
+      local pipe = io.popen("cd '" .. folder .. "' && grep -rl answer . | sort")
+      local names = pipe:read "a"
+      pipe:close()
+      os.execute("cd '" .. folder .. "' && rm -f .espquant_history state/* mine")
+      return names
+    end
+    assert(os.execute("mkdir '" .. folder .. "/state'"))
+    assert.equal("./state/espquant_history\n", kept { XDG_STATE_HOME = folder .. "/state" })
+    assert.equal("./mine\n", kept { XDG_STATE_HOME = folder .. "/state", ESPQUANT_HISTORY = folder .. "/mine" })
+    assert.equal("", kept { ESPQUANT_HISTORY = "" })
+    local shown, status = on_terminal(process.espquant, "6 * 7\n", { ESPQUANT_HISTORY = folder .. "/none/here" })
+    assert.equal(0, status)
+    assert.matches("42", shown)
+  end)
+
+  it("the REPL lists modules, helps, and completes methods of objects over several lines", function()
+    local shown = on_terminal(process.espquant, table.concat({
+      "=espquant", "help()", "model = assert(", "  espquant.onnx.load 'examples/mnist.onnx')", "#model", "",
+    }, "\n") .. "=type(model:infer_sh\t())\n")
+    assert.matches("\n  optimizer  The optimizer", shown)
+    assert.matches("\n  Calibrator", shown)
+    assert.matches("=espquant  +what there is", shown)
+    assert.matches("21\r\n", shown)
+    assert.matches("type%(model:infer_shapes%(%)%)", shown)
+    assert.matches("boolean\r\n", shown)
   end)
 
   it("the REPL completes with the tabulator", function()

@@ -95,6 +95,8 @@ end
 -- What there is to say in a line: of a loaded module, the first sentence of the doc comment that opens it.
 local function module_summary(value)
   if type(value) ~= "table" then return ("%s: %s"):format(type(value), tostring(value)) end
+  local mt = getmetatable(value)
+  if mt and mt.__doc then return mt.__doc end
   local name = module_name(value)
   local path = name and package.searchpath(name, package.path)
   return path and first_sentence(block_starting_at(read_lines(path), 1)) or type(value)
@@ -133,6 +135,17 @@ local function describe_module(value, name)
   return table.concat(lines, "\n")
 end
 
+--- What a loaded module of ours offers, a line each; nil for every other value.
+function M.listing(value)
+  local name = type(value) == "table" and module_name(value)
+  if not name or not name:match "^espquant%f[%.\0]" then return nil end
+  local lines = { name .. ": " .. module_summary(value):gsub("^espquant: ", "") }
+  local _, lazy = members_of(debug.getmetatable(value))
+  for field in next, lazy do local _ = value[field] end
+  list_members(lines, value, "")
+  return table.concat(lines, "\n")
+end
+
 local function describe_object(value)
   local mt = debug.getmetatable(value)
   local methods, fields = members_of(mt)
@@ -160,8 +173,13 @@ function M.text(value)
 end
 
 local INTRODUCTION = [[
-help(x) explains a function, a module or an object: help(espquant), help(espquant.optimizer.optimize), help(model)
-An expression prints its value; Tab completes where lua-readline is installed.]]
+An expression prints its value, also with = before it; a chunk goes on over several lines until it is complete.
+  model = assert(espquant.onnx.load "mnist.onnx")       read a model; `model` prints it
+  =espquant                                             what there is, a line each
+  help(espquant)  help(model)  help(espquant.optimizer.optimize)
+                                                        what it is and how to call it
+Tab completes names, fields and methods, and lines are kept in the history, where lua-readline is installed.
+Ctrl-C drops a line, Ctrl-D leaves.]]
 
 --- Prints what the doc comments say about a value; without one, how to go on.
 function M.help(...)

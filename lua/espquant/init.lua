@@ -38,7 +38,10 @@ function MAKERS.tensor()
   local constructors = {
     concat = core.concat, from = core.tensor_from, frombytes = core.tensor_frombytes, zeros = core.tensor,
   }
-  return setmetatable(constructors, { __call = function(_, ...) return core.tensor_from(...) end })
+  return setmetatable(constructors, {
+    __call = function(_, ...) return core.tensor_from(...) end,
+    __doc = "Makes tensors: espquant.tensor{{1, 2}, {3, 4}}; also zeros, frombytes, concat.", -- for help(x)
+  })
 end
 
 local function load_field(self, name)

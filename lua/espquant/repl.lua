@@ -4,12 +4,14 @@
 ---     repl.run { read = function(prompt) ... end, write = io.write, env = _G }
 ---
 --- `read` returns a line or nil at the end of input. `repl.start()` runs it on the terminal, with history and
---- completion where lua-readline is installed.
+--- completion where lua-readline is installed. The history is kept in $ESPQUANT_HISTORY (empty: nowhere), else in
+--- $XDG_STATE_HOME/espquant_history, else in ~/.espquant_history.
+
+local help = require "espquant.help"
 
 local M = {}
 
 local PROMPT, CONTINUED = "> ", ">> "
-local HISTORY = "~/.espquant_history"
 local MAX_ENTRIES, MAX_DEPTH, MAX_STRING = 20, 2, 200
 
 -- --- showing values -----------------------------------------------------------------------------------------------
@@ -64,7 +66,7 @@ end
 --- A value as text for a reader: objects by their __tostring, tables in part, a string as it is.
 function M.show(value)
   if type(value) == "string" then return value end
-  return show(value, 0)
+  return help.listing(value) or show(value, 0)
 end
 
 -- --- one chunk ----------------------------------------------------------------------------------------------------
@@ -141,19 +143,27 @@ end
 
 -- --- on the terminal ----------------------------------------------------------------------------------------------
 
+--- Where the history is kept; nil where it is not wanted.
+function M.history_file(getenv)
+  local chosen, state = getenv "ESPQUANT_HISTORY", getenv "XDG_STATE_HOME"
+  if chosen == "" then return nil end
+  return chosen or state and state ~= "" and state .. "/espquant_history" or "~/.espquant_history"
+end
+
 -- lua-readline with history and completion, or nil where it is not installed.
 local function readline_reader(env)
   local found, readline = pcall(require, "readline")
   if not found then return nil end
   local complete = require "espquant.complete".complete
   readline.set_readline_name "espquant"
-  readline.set_options { histfile = HISTORY, keeplines = 1000 }
+  local history = M.history_file(os.getenv)
+  readline.set_options { histfile = history or "", keeplines = 1000 }
   readline.set_complete_function(function(text, from, to)
     readline.set_completion_append_character "" -- readline forgets it after each completion
     local ok, names = pcall(complete, text:sub(from, to), env)
     return ok and names or {}
   end)
-  return readline.readline, readline.save_history
+  return readline.readline, history and readline.save_history
 end
 
 local function plain_reader(prompt)
@@ -166,9 +176,9 @@ end
 function M.start()
   local read, save = readline_reader(_G)
   _G.espquant = _G.espquant or require "espquant"
-  _G.help = _G.help or require "espquant.help".help
+  _G.help = _G.help or help.help
   io.stdout:write("espquant ", require "espquant.version", ", ", _VERSION,
-    ": `espquant` is loaded, help(x) explains, Ctrl-D leaves\n")
+    ": `espquant` is loaded, help() and help(x) explain, Ctrl-D leaves\n")
   M.run { read = read or plain_reader, write = function(...) io.stdout:write(...) end }
   io.stdout:write "\n"
   if save then save() end

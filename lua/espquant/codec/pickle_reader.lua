@@ -14,7 +14,8 @@ local M = {}
 
 --- Bounds: stack, memo, open marks, containers (so that memory is a small multiple of the file),
 -- nesting, and the size of the value when every shared part is counted as often as it is met (so
--- that a consumer may walk it without fear). A table of `pickle_writer.MAX_ENTRIES` needs at most 10 memo numbers an entry.
+-- that a consumer may walk it without fear). A table of `pickle_writer.MAX_ENTRIES` needs at most 10 memo numbers an
+-- entry.
 M.limits = { stack = 1 << 20, memo = 1 << 20, marks = 64, containers = 1 << 20, depth = 32, items = 1 << 22 }
 
 local null = globals.null
