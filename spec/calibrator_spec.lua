@@ -111,10 +111,17 @@ describe("a table", function()
     assert.same({
       runtime = "v1", mode = "chip", bits = 8, granularity = "per-channel", method = "minmax", target = "esp32",
       model = core.sha256(core.onnx_encode(g)), tool = "espquant " .. espquant.version,
+      isa = core.isa(), data = t.facts.data,
     }, t.facts)
+    assert.matches("^%x+$", t.facts.data)
+    assert.equal(64, #t.facts.data)
     assert.equal(t.facts.tool, espquant.qtable.load(path).facts.tool)
     assert.equal(70, c.images)
     assert.equal(t:to_json(), assert(core.read_file(path)))
+    local parts = { DATA:slice(1, 3), DATA:slice(4, 70) }
+    assert.equal(t.facts.data, c:generate_quantization_table(g, parts, path).facts.data)
+    parts[2] = DATA:slice(1, 67)
+    assert.not_equal(t.facts.data, c:generate_quantization_table(g, parts, path).facts.data)
     os.remove(path)
   end)
 

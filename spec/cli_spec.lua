@@ -132,6 +132,21 @@ describe("espquant on the command line", function()
     assert.equal(2, espquant("../x").status == 2 and 2 or espquant("no.such").status)
   end)
 
+  it("pins the instruction set of float kernels with --isa, and refuses what there is not", function()
+    local print_isa = "print(require 'espquant.core'.isa())"
+    assert.equal("sse41\n", espquant("--isa", "sse41", "-e", print_isa).stdout)
+    assert.equal("sse41\n", espquant("--isa=sse41", "-e", print_isa).stdout)
+    assert.equal("sse41\n", espquant("-e", "espquant.set_isa 'sse41' " .. print_isa).stdout)
+    for words, text in pairs { mmx = "--isa: unknown instruction set 'mmx' (sse41, avx2", [""] = "unknown" } do
+      local r = espquant("--isa", words, "-e", print_isa)
+      assert.same({ 2, "" }, { r.status, r.stdout })
+      assert.matches(text, r.stderr, 1, true)
+    end
+    assert.equal(2, espquant("--isa").status)
+    assert.equal(4, espquant("-e", "espquant.set_isa 'mmx'").status)
+    assert.matches("too late", espquant("-e", print_isa .. " espquant.set_isa 'avx2'").stderr)
+  end)
+
   it("prints its help with the exit codes", function()
     for _, words in ipairs { { "help" }, { "--help" }, { "-h" } } do
       local r = espquant(table.unpack(words))

@@ -214,8 +214,12 @@ describe("the commands", function()
 
     it("writes a pickle beside the model by default, and facts as JSON", function()
       local r = espquant("calibrate", "m.onnx", CALIB, "--bits", "int16", "--json")
+      local facts, model = cjson.decode(r.stdout), assert(core.onnx_read(path "m.onnx"))
+      assert.equal(core.sha256(core.onnx_encode(model)), facts.model)
+      facts.model = nil
       assert.same({ output = "m_calib.pickle", images = 500, entries = 29, bits = 16, granularity = "per-tensor",
-        method = "minmax", mode = "chip", warnings = {} }, cjson.decode(r.stdout))
+        method = "minmax", mode = "chip", target = "esp32s3", isa = core.isa(),
+        tool = "espquant " .. require "espquant.version", warnings = {} }, facts)
       assert.equal("\x80\3", read "m_calib.pickle":sub(1, 2))
     end)
 

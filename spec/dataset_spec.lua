@@ -339,7 +339,7 @@ describe("a dataset of a file", function()
     assert.matches("^dataset of 2 images for x$", tostring(dataset.of(path, model { "x", { "N", 3 } })))
     assert.error_matches(function() dataset(path, { scael = 1 }) end, "unknown option 'scael'")
     assert.error_matches(function() dataset(path, { scale = "1" }) end, "scale: a number expected")
-    assert.error_matches(function() dataset(1) end, "path expected, got number")
+    assert.error_matches(function() dataset(1) end, "path, tensor or list of tensors expected, got number")
   end)
 
   it("says what is wrong with a file, beginning with its name", function()
@@ -368,5 +368,38 @@ describe("a dataset of a file", function()
     refuses(put("none.npy", none), model(IMAGES), "none.npy: it holds no image")
     refuses(put("none.idx", idx(8, { 0, 3, 4 }, "")), model(IMAGES), "none.idx: it holds no image")
     refuses(put("none.npz", npz.encode {}), model(IMAGES), "none.npz: it holds no image")
+  end)
+end)
+
+describe("tensors as a dataset", function()
+  local espquant = require "espquant"
+  local images = espquant.tensor({ 1, 2, 3, 4, 5, 6 }, "uint8", { 3, 2 })
+  local g = espquant.graph { name = "g", opset = 13 }
+  g:add_output(g:add_node { op_type = "Relu", inputs = { g:add_input("x", "float32", { "N", 2 }) }, outputs = 1 }
+    :output(1))
+
+  local function values_of(source)
+    local list = {}
+    for batch in assert(espquant.dataset.of(source, g)):batches() do
+      for i = 1, batch.count do list[#list + 1] = batch:reshape { -1 }[i] end
+    end
+    return list
+  end
+
+  it("are one tensor, or a list of batches and images, scaled", function()
+    local one = espquant.dataset(images, { scale = 0.5 })
+    assert.equal(3, one:count())
+    assert.same({ 0.5, 1.0, 1.5, 2.0, 2.5, 3.0 }, values_of(one))
+    local list = espquant.dataset({ images:slice(1, 2), images:slice(3, 3):reshape { 2 } }, { scale = 0.5 })
+    assert.same({ 0.5, 1.0, 1.5, 2.0, 2.5, 3.0 }, values_of(list))
+    assert.equal("dataset of 2 tensors", tostring(list))
+    assert.equal(0.5, list:batches()():reshape { -1 }[1])
+  end)
+
+  it("are refused when they are none", function()
+    local none, message, code = espquant.dataset {}
+    assert.same({ nil, "dataset: empty dataset: it holds no image", "format" }, { none, message, code })
+    assert.error_matches(function() espquant.dataset { 1 } end, "entry 1: tensor expected, got number")
+    assert.error_matches(function() espquant.dataset(7) end, "path, tensor or list of tensors expected, got number")
   end)
 end)

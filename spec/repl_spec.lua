@@ -103,7 +103,8 @@ describe("the REPL", function()
     local images = espquant.tensor.zeros { 2, 1, 28, 28 }
     local t = calib:generate_quantization_table(model, images)
     for text, object in pairs {
-      ["^tensor"] = images, ["mnist"] = model, ["Conv 'conv1'"] = model:nodes()(), ["^quantization table: v1 int8"] = t,
+      ["^float32 2x1x28x28"] = images, ["mnist"] = model, ["Conv 'conv1'"] = model:value "conv1_out".producer,
+      ["^quantization table: v1 int8"] = t,
       ["^Calibrator: int8"] = calib, ["^Evaluator: int8"] = espquant.Evaluator("int8", "per-tensor"),
       ["^dataset examples"] = assert(espquant.dataset "examples/data/mnist/calib-labels-idx1-ubyte.gz"),
     } do

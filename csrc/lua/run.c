@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "infer/engine.h"
 #include "lua/espq_lua.h"
 #include "run/evaluate.h"
 #include "run/exec.h"
@@ -382,8 +383,27 @@ static int fold_constants(lua_State *L) {
   return 1;
 }
 
+/*** core.isa(): the instruction set of the float kernels, "sse41", "avx2" or "avx512"; settles it for the process. */
+static int isa(lua_State *L) {
+  lua_pushstring(L, espq_infer_isa());
+  return 1;
+}
+
+/*** core.set_isa(name): float kernels use exactly this one; before anything ran. Returns true, or nil, message, code. */
+static int set_isa(lua_State *L) {
+  const char *name = luaL_checkstring(L, 1);
+  espq_error err;
+  if (espq_infer_set_isa(name, &err)) return espq_lua_fail(L, &err);
+  if (strcmp(espq_infer_isa(), name) != 0) {
+    espq_fail(&err, ESPQ_EUNSUPPORTED, "this machine has no '%s'; the best it has is '%s'", name, espq_infer_isa());
+    return espq_lua_fail(L, &err);
+  }
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
 static const luaL_Reg functions[] = {
-    {"evaluate", evaluate}, {"executor", executor}, {"fold_constants", fold_constants},
+    {"isa", isa},           {"set_isa", set_isa},   {"evaluate", evaluate}, {"executor", executor}, {"fold_constants", fold_constants},
     {"observe_histogram", observe_histogram}, {"observe_range", observe_range}, {NULL, NULL}};
 
 void espq_lua_open_run(lua_State *L) {

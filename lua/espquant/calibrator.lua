@@ -100,15 +100,25 @@ local function open_data(self, model, source)
   errors.raise("format", text, problems)
 end
 
--- One pass over the dataset, everything observed. Returns the number of images.
-local function feed(exec, data, observation, title)
+-- A hash of the images one after the other, whatever the batches: of the hash before and of the image's numbers.
+local function add_hash(hash, inputs)
+  local list = type(inputs) == "table" and inputs or { inputs }
+  for i = 1, #list[1] do
+    for _, tensor in ipairs(list) do hash = core.sha256(hash .. tensor:slice(i, i):tobytes()) end
+  end
+  return hash
+end
+
+-- One pass over the dataset, everything observed. Returns the number of images and, if asked for, the hash of them all.
+local function feed(exec, data, observation, title, hash)
   local bar <close>, images = progress.new { title = title, total = data:count() }, 0
   for inputs in data:batches() do
     errors.check(exec:run(inputs, observation, false))
     images = images + (type(inputs) == "table" and #inputs[1] or #inputs)
+    hash = hash and add_hash(hash, inputs)
     bar:update(images)
   end
-  return images
+  return images, hash
 end
 
 -- --- measuring ----------------------------------------------------------------------------------------------------
@@ -164,12 +174,12 @@ local function warn_of_clipped_inputs(self, model, ranges, first, warnings)
 end
 
 -- name -> exponent for every name, in one pass (minmax) or two (entropy).
-local function measure(self, model, data, names, warnings)
+local function measure(self, model, data, names, warnings, hash)
   local exec <close> = errors.check(core.executor(model, { threads = self.threads, outputs = {} }))
   local observed = table.move(names, 1, #names, 1, {})
   for _, input in ipairs(model.inputs) do observed[#observed + 1] = input.name end
   local ranges = errors.check(core.observe_range(model, observed))
-  self.images = feed(exec, data, ranges, "range")
+  self.images, hash = feed(exec, data, ranges, "range", hash)
   warn_of_clipped_inputs(self, model, ranges, #names, warnings)
   local histograms, thresholds
   if self.method == "entropy" then
@@ -183,17 +193,21 @@ local function measure(self, model, data, names, warnings)
     found[name] = histograms and entropy_exponent(self, histograms, thresholds, ranges, i, name, warnings)
       or core.exponent_of_absmax(absmax(ranges, i), self.bits)
   end
-  return found
+  return found, hash
 end
 
--- Raises what the model or the data have wrong; returns the table.
-local function build_table(self, model, source)
+-- Raises what the model or the data have wrong; returns the table. `hash`: "" to hash the data, which takes time.
+local function build_table(self, model, source, hash)
   errors.check(quant.check(model, self.mode, "table"))
   errors.check(quant.options.available(self.providers))
   local data, warnings = open_data(self, model, source), {}
   local t = errors.check(quant.v1.build(model, self, function(names)
-    return measure(self, model, data, names, warnings)
+    local found, message, code = measure(self, model, data, names, warnings, hash)
+    if not found then return nil, message, code end
+    hash = message
+    return found
   end))
+  t.facts.isa, t.facts.data = core.isa(), hash
   t.facts.target, t.facts.tool = self.target, "espquant " .. version
   t.facts.model = core.sha256(errors.check(core.onnx_encode(model)))
   t.warnings = table.move(t.warnings, 1, #t.warnings, #warnings + 1, warnings)
@@ -212,7 +226,8 @@ end
 --- Measures the model over the dataset and writes the table: the original's pickle, or JSON where the name ends so.
 --- Warnings are logged. Returns the table; raises an error object.
 function Calibrator:generate_quantization_table(model, source, path)
-  local t = build_table(self, model, source)
+  -- The data is hashed for a file that says so.
+  local t = build_table(self, model, source, path and path:lower():match "%.json$" and "" or nil)
   for _, warning in ipairs(t.warnings) do self.log("warning: " .. warning) end
   if path then errors.check(t:save(path)) end
   return t

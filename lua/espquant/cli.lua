@@ -28,6 +28,7 @@ options, as in lua:
   -i         open the REPL after the script
   -l name    require a module into a global (-l g=name: into g)
   -v         print the version
+  --isa NAME instruction set of the float kernels: sse41, avx2 or avx512 (default: the best there is)
   -          run standard input
   --         end of options
   -h, --help this text
@@ -223,6 +224,10 @@ local function parse_options(argv)
       actions[#actions + 1] = { letter, value }
     elseif word == "-i" or word == "-v" then
       flags[word:sub(2)] = true
+    elseif word == "--isa" or word:match "^%-%-isa=" then
+      flags.isa = word:match "=(.*)$" or argv[i + 1]
+      if not flags.isa then return nil, "'--isa' needs an argument" end
+      if word == "--isa" then i = i + 1 end
     elseif word == "-h" or word == "--help" then
       flags.help = true
     elseif word == "--version" then
@@ -276,6 +281,13 @@ function M.main(argv)
   end
   if flags.help then return print_help() end
   if flags.v then print("espquant " .. require "espquant.version" .. " (" .. _VERSION .. ")") end
+  if flags.isa then
+    local ok, message = require "espquant.core".set_isa(flags.isa)
+    if not ok then
+      complain("--isa: " .. message)
+      return EXIT.usage
+    end
+  end
   local status = EXIT.ok
   for _, action in ipairs(actions) do
     status = run_action(action[1], action[2])

@@ -33,6 +33,8 @@ module {
   evaluate = "(graph, inputs[, {names}])\nComputes node by node, where shapes depend on data: list of outputs, list of names.",
   fold_constants = "(graph[, max_bytes = 1 MiB])\nNodes of constants alone become constants; returns how many.",
   executor = "(graph[, {threads =, micro_batch =, outputs = {names}, isa =}])\nA plan of the graph, ready to run.",
+  isa = '()\nThe instruction set of the float kernels: "sse41", "avx2" or "avx512". Asking settles it.',
+  set_isa = '("sse41" | "avx2" | "avx512")\nFloat kernels use exactly this one; before anything ran.',
   observe_range = "(graph, names)\nAn observation that accumulates minima and maxima of these tensors.",
   observe_histogram = "(ranges)\nAn observation that accumulates histograms over the ranges observed before.",
   entropy_threshold = "(tensor)\nWhere a float32 tensor is cut so that the KL divergence is smallest.",

@@ -44,6 +44,13 @@ function MAKERS.tensor()
   })
 end
 
+--- espquant.set_isa "avx2" pins the instruction set of the float kernels ("sse41", "avx2" or "avx512") for the process,
+--- so that another machine gives the same bits. Before anything ran; raises an error object where that is not possible.
+function MAKERS.set_isa()
+  --- Pins the instruction set of the float kernels, "sse41", "avx2" or "avx512", before anything ran.
+  return function(name) require "espquant.errors".check(require "espquant.core".set_isa(name)) end
+end
+
 local function load_field(self, name)
   local field
   if MODULES[name] then

@@ -27,7 +27,8 @@ function M.run(args, streams)
   if args.json then
     command.print_json(streams, {
       output = output, images = calib.images, entries = #t.entries, bits = calib.bits, granularity = calib.granularity,
-      method = calib.method, mode = calib.mode, warnings = json.array { table.unpack(t.warnings) },
+      method = calib.method, mode = calib.mode, target = t.facts.target, isa = t.facts.isa, model = t.facts.model,
+      data = t.facts.data, tool = t.facts.tool, warnings = json.array { table.unpack(t.warnings) },
     })
   else
     streams.stdout:write(t:summary(), "\n")

@@ -7,6 +7,7 @@ local dataset = require "espquant.dataset"
 local errors = require "espquant.errors"
 local json = require "espquant.json"
 local progress = require "espquant.progress"
+local version = require "espquant.version"
 
 local M = { name = "evaluate", summary = "accuracy of the integer model and its agreement with the float model" }
 
@@ -84,7 +85,8 @@ end
 local function facts_of(sums, eva, labels)
   local n = sums.images
   return {
-    images = n, bits = eva.bits, granularity = eva.granularity, mode = eva.mode,
+    images = n, bits = eva.bits, granularity = eva.granularity, mode = eva.mode, isa = core.isa(),
+    tool = "espquant " .. version,
     accuracy = labels and sums.right / n, float_accuracy = labels and sums.float_right / n, agreement = sums.equal / n,
     images_per_second = n / sums.seconds, float_images_per_second = n / sums.float_seconds,
   }

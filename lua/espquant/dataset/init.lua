@@ -1,6 +1,7 @@
 --- Datasets: images (or other samples) for a model, from files, tensors, lists and iterators, in batches.
 ---
 ---     local d = espquant.dataset("images.npy", { scale = 1 / 256 })  -- a file's arrays
+---     local d = espquant.dataset{ tensor, tensor }                   -- a tensor, or a list of them
 ---     local data = dataset.of(source, model)                         -- anything below, fitted to a model's inputs
 ---     data:count()                                                   -- number of images, nil when unknown
 ---     data.labels                                                    -- list of their classes, where the file has them
@@ -18,6 +19,7 @@ local core = require "espquant.core"
 local errors = require "espquant.errors"
 local file = require "espquant.dataset.file"
 local fit = require "espquant.dataset.fit"
+local memory = require "espquant.dataset.memory"
 local stream = require "espquant.dataset.stream"
 
 local M = {}
@@ -84,12 +86,40 @@ function M.format_of(path)
   return nil, ("%s: no dataset that espquant reads (%s)"):format(path, table.concat(names, ", ")), "format"
 end
 
---- The arrays of a file. Options: scale (each number is multiplied by it), shape (of one image, where the file stores
---- another), array (the name of one array of several), labels (the array, or the column of a CSV file, that holds the
---- images' classes), and those of the formats, which their files tell. Returns an object with count, batches, tensor, raw,
---- names and the field labels, or nil, message, code.
+local function is_tensor(value)
+  local meta = type(value) == "userdata" and getmetatable(value)
+  return meta and meta.__name == "espquant.tensor" or false
+end
+
+-- Tensors in memory: one is like a file of one array, images first; a list keeps its entries.
+local function of_tensors(source, options)
+  if is_tensor(source) then return file.new("tensor", { { tensor = source } }, options, fit.cast) end
+  if #source == 0 then return nil, "dataset: empty dataset: it holds no image", "format" end
+  for i, entry in ipairs(source) do
+    if not is_tensor(entry) then
+      error(("dataset: entry %d: tensor expected, got %s"):format(i, type(entry)), 3)
+    end
+  end
+  for key in pairs(options) do
+    if key ~= "scale" then error(("dataset: option '%s' is for files"):format(key), 3) end
+  end
+  return memory.new(source, options, fit.cast)
+end
+
+--- The arrays of a file; also a tensor, or a list of tensors, for which scale is the only option. Options: scale (each
+--- number is multiplied by it), shape (of one image, where the file stores another), array (the name of one array of
+--- several), labels (the array, or the column of a CSV file, that holds the images' classes), and those of the formats,
+--- which their files tell. Returns an object with count, batches, tensor, raw, names and the field labels (of a list:
+--- count and batches), or nil, message, code.
 function M.open(path, options)
-  if type(path) ~= "string" then error(("dataset: path expected, got %s"):format(type(path)), 2) end
+  local given = options or {}
+  if is_tensor(path) or type(path) == "table" and (#path > 0 or next(path) == nil) then
+    check_options(given)
+    return of_tensors(path, given)
+  end
+  if type(path) ~= "string" then
+    error(("dataset: path, tensor or list of tensors expected, got %s"):format(type(path)), 2)
+  end
   options = options or {}
   check_options(options)
   local format, message, code = M.format_of(path)
@@ -106,11 +136,6 @@ function M.open(path, options)
 end
 
 -- --- sources: each gives start() -> a stream of items, and a count ------------------------------------------------
-
-local function is_tensor(value)
-  local meta = type(value) == "userdata" and getmetatable(value)
-  return meta and meta.__name == "espquant.tensor" or false
-end
 
 local function input_names(inputs)
   local names = {}
@@ -282,6 +307,11 @@ local function source_of(source, inputs, where, step)
   if kind == "function" then return of_iterator(source, inputs, where) end
   if is_tensor(source) then return of_list({ source }, inputs, where) end
   if file.is(source) then return of_file(source, inputs) end
+  if memory.is(source) then
+    local found, message, code = of_list(source.entries, inputs, where)
+    if found then found.scale = source.scale end
+    return found, message, code
+  end
   if kind == "table" and type(source.batches) == "function" then return of_object(source, inputs, where) end
   if kind == "table" and (source[1] ~= nil or next(source) == nil) then return of_list(source, inputs, where) end
   if kind == "table" then return of_names(source, inputs, where, step) end
