@@ -110,3 +110,40 @@ describe("data of other formats", function()
     assert.matches("--min-accuracy needs --labels, or data that has labels", r.stderr, 1, true)
   end)
 end)
+
+describe("a quantization table", function()
+  local fixtures = require "spec.support.fixtures"
+
+  setup(function()
+    folder = process.folder()
+    put("t.pickle", fixtures.open "leaky_net_112".bytes "int8-per-channel-minmax/table.pickle")
+  end)
+  teardown(function() process.remove(folder) end)
+
+  local function output(...)
+    local r = espquant(...)
+    assert.same({ 0, "" }, { r.status, r.stderr })
+    return r.stdout
+  end
+
+  it("goes from .pickle to .json and back, and tells the same as info", function()
+    assert.equal("t.json: 25 entries\n", output("table", "t.pickle", "-o", "t.json"))
+    assert.equal(core.read_file(folder .. "/t.json"), output("info", "t.pickle", "--json"))
+    assert.equal(output("info", "t.pickle"), output("info", "t.json"))
+    assert.matches("\n  input +2%^%-7\n.*\ninput: integer = round%(x %* 2%^7%), [^\n]+\n$", output("info", "t.json"))
+    output("table", "t.json", "-o", "back.pickle")
+    assert.equal(output("info", "t.pickle", "--json"), output("info", "back.pickle", "--json"))
+  end)
+
+  it("is told what a pickle does not say", function()
+    output("table", "t.pickle", "-o", "full.json", "--bits", "int8", "--granularity", "per-channel", "--method", "minmax")
+    assert.matches("^quantization table: v1 int8 per%-channel minmax, 25 entries\n", output("info", "full.json"))
+    assert.matches("clipped to %[%-128, 127%]", output("info", "full.json"))
+    local r = espquant("table", "full.json", "-o", "other.json", "--bits", "int16")
+    assert.same({ 3, "espquant: full.json: its bits is 8, not 16\n" }, { r.status, r.stderr })
+    for _, words in ipairs { { "t.pickle" }, { "t.npy" }, { "./t.pickle" } } do
+      assert.equal(2, espquant("table", "t.pickle", "-o", words[1]).status)
+    end
+    assert.is_nil(io.open(folder .. "/other.json"))
+  end)
+end)

@@ -130,6 +130,16 @@ describe("a quantization table", function()
       :generate_quantization_table(assert(core.onnx_decode(other.bytes "model.onnx")), other.tensor "input.npy")
     refusal.check("format", { "conv_w_3", "4 exponents for weight 'conv_w_1', expected 8" }, evaluate, t)
     refusal.check("format", { "conv_w_3 is not provided", "not complete" }, evaluate, t, "original")
+    refusal.check("format", { "conv_w_1", "the table has 'nobody', which is no tensor of the model" }, evaluate,
+      edited(function(d, doc)
+        doc.nobody, d.order = { kind = "weight", exponents = { 3 } }, nil
+        doc.conv_w_1 = nil
+      end))
+    refusal.check("format", { "1000000000 is not allowed", "no kind nothing", "tensor 'conv_w_1'", "3 mistakes" }, evaluate,
+      edited(function(_, doc)
+        doc.conv_w_1.exponents[1] = 1000000000
+        doc.Conv_0_out.kind, doc.input.exponents = "nothing", {}
+      end))
     refused("format", { "int16", "int8" }, function(d) d.bits = 16 end)
     refused("format", { "per-tensor", "per-channel" }, function(d) d.granularity = "per-tensor" end)
     for _, key in ipairs { "bits", "granularity", "runtime", "mode", "method" } do

@@ -96,6 +96,19 @@ describe("a quantization table", function()
     assert.equal("quantization table: v1 width unknown minmax, 0 entries", tostring(qtable.new { method = "minmax" }))
   end)
 
+  it("tells how numbers become the input's integers", function()
+    assert.equal("input: integer = round(x * 2^7), halves to even, clipped to [-128, 127]; x = integer * 2^-7",
+      sample():input_recipe())
+    local t = qtable.new { bits = 16 }
+    t:set("a", "activation", { -3 })
+    assert.equal("", t:input_recipe())
+    t:set("x", "input", { 2 })
+    t:set("y", "input", { -15 })
+    assert.matches("^x: integer = round%(x %* 2%^%-2%), [^\n]*%[%-32768, 32767%]; x = integer %* 2%^2\ny: ", t:input_recipe())
+    t:set("y", "input", { ZERO })
+    assert.is_nil(t:input_recipe():find "\n")
+  end)
+
   it("sums up the kinds, special scales left out", function()
     local t = sample()
     t:set("odd", "activation", { NAN })
@@ -145,10 +158,15 @@ describe("a table as pickle", function()
       local again = assert(load_bytes(assert(t:to_pickle()), ".pickle"))
       assert.same(contents(t), contents(again))
       same = same + (t:to_pickle() == bytes and 1 or 0)
+      local other = assert(load_bytes(t:to_json())) -- .json, .pickle and what is printed tell the same
+      assert.same(contents(t), contents(other))
+      assert.equal(t:to_json(), other:to_json())
+      assert.equal(tostring(t) .. t:input_recipe(), tostring(other) .. other:input_recipe())
+      assert.matches("^input[%w.]*: integer = round%(x %* 2%^%-?%d+%)", t:input_recipe())
     end)
     print(("\n%d pickles of the original with %d entries read; %d written again byte for byte"):format(n, entries,
       same))
-    assert.is_true(n >= 70 and entries > 1500)
+    assert.same({ n, 144 }, { same, n })
   end)
 
   it("writes each kind as the original's Python type", function()
@@ -180,6 +198,18 @@ describe("a table as pickle", function()
     local u = assert(load_bytes(t:to_json()))
     assert.same(contents(t), contents(u))
     assert.equal(bytes, u:to_pickle())
+  end)
+
+  it("tells all entries that are no scales", function()
+    local bytes = "}(X\1\0\0\0aNX\1\0\0\0bG?\xE0\0\0\0\0\0\0X\1\0\0\0c]K\7K\1u."
+    local t, message, code, problems = load_bytes(bytes, ".pickle")
+    assert.same({ nil, "format" }, { t, code })
+    assert.matches("pickle: pickle table: 3 entries are no scales$", message)
+    assert.same({
+      "pickle table: entry 'a' is a None, expected a float, numpy float64, array or str",
+      "pickle table: entry 'c' is a list, expected a float, numpy float64, array or str",
+      "pickle table: key '7' is no str",
+    }, problems)
   end)
 
   it("takes no float for a slope where all scalars are floats", function()
@@ -274,7 +304,7 @@ describe("a table as JSON", function()
     { document '{"a":{"exponents":[1],"kind":{}}}', "no kind" },
     { document '{"a":{"exponents":[1],"form":"object"}}', "no form object" },
     { document('{"a":{"exponents":[1]}}', ',"order":["a","a"]'), "comes twice" },
-    { document('{"a":{"exponents":[1]}}', ',"order":["b"]'), "b is no tensor" },
+    { document('{"a":{"exponents":[1]}}', ',"order":["b"]'), "'b' is no tensor" },
     { document('{"a":{"exponents":[1]}}', ',"order":[]'), "'a' is missing" },
     { document('{"a":{"exponents":[1]}}', ',"order":[7]'), "7 is no tensor" },
     { document('{"a":{"exponents":[1]}}', ',"order":7'), "order: a list" },
@@ -286,13 +316,42 @@ describe("a table as JSON", function()
 
   for i, case in ipairs(REFUSED) do
     it(("refuses hostile text %d: %s"):format(i, case[2]), function()
-      local t, message, code = load_bytes(case[1])
+      local t, message, code, problems = load_bytes(case[1])
       assert.is_nil(t)
-      assert.matches(case[2], message, 1, true)
+      assert.matches(case[2], message .. table.concat(problems or {}, "\n"), 1, true)
       assert.matches("%.json: ", message)
       assert.equal(case[3] or "format", code)
     end)
   end
+
+  it("tells all mistakes at once", function()
+    local t, message, code, problems = load_bytes(document([[{"a":{"exponents":[1000000000, 1.5]}, "b":{"scales":["x"]},
+      "c":{"exponents":[], "kind":"what"}, "d":5}]], ',"order":["a","a","z","b","c"],"bits":9,"mode":{}'))
+    assert.same({ nil, "format" }, { t, code })
+    assert.matches("json: the table has 11 mistakes$", message)
+    assert.same({
+      "mode: a string expected", "bits: 8 or 16 expected", "order: 'a' is no tensor, or comes twice",
+      "order: 'z' is no tensor, or comes twice", "order: 'd' is missing",
+      "tensor 'a': exponents: 1000000000 is not allowed, an integer from -1023 to 1023 expected",
+      "tensor 'a': exponents: 1.5 is not allowed, an integer from -1023 to 1023 expected",
+      "tensor 'b': scales: x is not allowed", "tensor 'c': no kind what",
+      "tensor 'c': exponents: a list of numbers expected", "tensor 'd': an object expected",
+    }, problems)
+    local many = {}
+    for i = 1, 300 do many[i] = ('"t%d":{}'):format(i) end
+    t, message, code, problems = load_bytes(document("{" .. table.concat(many, ",") .. "}"))
+    assert.same({ nil, "format", 101, "and 200 more" }, { t, code, #problems, problems[101] })
+    assert.matches("300 mistakes", message)
+  end)
+
+  it("is no larger than can be read again", function()
+    local path = temporary ".json"
+    os.execute("truncate -s 300M '" .. path .. "'")
+    local t, message, code = qtable.load(path)
+    os.remove(path)
+    assert.same({ nil, "limit" }, { t, code })
+    assert.matches("314572800 bytes, the limit is 268435456", message, 1, true)
+  end)
 
   it("refuses every truncation of its text, and of its pickle", function()
     for name, bytes in pairs { [".json"] = sample():to_json(), [".pickle"] = assert(sample():to_pickle()) } do

@@ -12,22 +12,16 @@
 --- of numbers here: a table that is read and saved again gives the same bytes.
 
 local core = require "espquant.core"
-local json = require "espquant.json"
 local pickle = require "espquant.codec.pickle"
+local qtable_json = require "espquant.qtable_json"
 
 local M = {}
 
 local Table = { __name = "espquant.qtable" }
 Table.__index = Table
 
-M.FORMAT, M.VERSION = "espquant-table", 1
-
--- What is known about a table as a whole, all of it optional.
-local FACTS = { "runtime", "mode", "target", "bits", "granularity", "method", "isa", "model", "data", "tool" }
-local KINDS = { input = true, activation = true, weight = true, bias = true, alpha = true, shape = true }
-local FORMS = { float64 = true, array = true, float = true, str = true }
-local MAX_EXPONENT = 1023 -- of what a double can hold, as pickles do
-local NAN = -(0 / 0) -- without a sign on x86, as from Python
+local FACTS, KINDS = qtable_json.FACTS, qtable_json.KINDS
+local MAX_BYTES = 1 << 28 -- of a file that is read
 
 --- An empty table; `facts` are the fields of FACTS that are known.
 function M.new(facts)
@@ -187,8 +181,8 @@ local function kind_of(item, has_scalars)
 end
 
 local function from_pickle(bytes)
-  local list, message, code = pickle.decode_table(bytes)
-  if not list then return nil, message, code end
+  local list, message, code, problems = pickle.decode_table(bytes)
+  if not list then return nil, message, code, problems end
   local t, has_scalars, read = M.new { runtime = "v1" }, false, {}
   for _, item in ipairs(list) do has_scalars = has_scalars or item.kind == "float64" end
   for _, item in ipairs(list) do
@@ -205,143 +199,34 @@ end
 
 -- --- our JSON -----------------------------------------------------------------------------------------------------
 
--- Numbers that JSON does not know: null stands for a scale of 0.
-local function json_number(e)
-  if e == -math.huge then return json.null end
-  if e ~= e then return "nan" end
-  return e == math.huge and "inf" or e
-end
-
-local function json_list(numbers)
-  local out = {}
-  for i, e in ipairs(numbers) do out[i] = json_number(e) end
-  return json.array(out)
-end
-
-local function json_entry(entry, facts)
-  local wide = entry.kind == "bias" and facts.granularity == "per-channel"
-  return {
-    kind = entry.kind, form = not entry.kind and entry.form or nil,
-    bits = entry.kind ~= "shape" and (wide and 16 or facts.bits) or nil,
-    exponents = entry.exponents and entry.kind ~= "shape" and json_list(entry.exponents) or nil,
-    scales = entry.scales and json_list(entry.scales) or nil,
-  }
-end
-
 --- Our text: the same table gives the same bytes.
 function Table:to_json()
-  local tensors, order = {}, {}
-  for i, entry in ipairs(self.entries) do
-    order[i], tensors[entry.name] = entry.name, json.object(json_entry(entry, self.facts))
-  end
-  local doc = { format = M.FORMAT, version = M.VERSION, tensors = json.object(tensors), order = json.array(order) }
-  for _, key in ipairs(FACTS) do doc[key] = self.facts[key] end
-  return json.encode(doc, { indent = 1, levels = 2 }) .. "\n"
-end
-
-local function fault(...)
-  return nil, select("#", ...) > 1 and (...):format(select(2, ...)) or (...), "format"
-end
-
-local function read_exponent(e)
-  if e == json.null then return -math.huge end
-  if e == "inf" then return math.huge elseif e == "nan" then return NAN end
-  return math.type(e) == "integer" and math.abs(e) <= MAX_EXPONENT and e or nil
-end
-
-local function read_scale(s)
-  if s == "inf" then return math.huge elseif s == "nan" then return NAN end
-  return s == json.null and 0.0 or type(s) == "number" and s + 0.0 or nil
-end
-
--- A list of at least one number; `read` gives nil for what is none.
-local function read_list(name, what, list, read)
-  if type(list) ~= "table" or #list == 0 then
-    return fault("tensor '%s': %s: a list of numbers expected", name, what)
-  end
-  local out = {}
-  for i, item in ipairs(list) do
-    out[i] = read(item)
-    if out[i] == nil then return fault("tensor '%s': %s: %s is not allowed", name, what, tostring(item)) end
-  end
-  return out
-end
-
--- Fields of an entry from JSON, or nil, message, code.
-local function read_entry(name, item)
-  if type(item) ~= "table" or item == json.null then return fault("tensor '%s': an object expected", name) end
-  local kind, form = item.kind, item.form
-  if kind ~= nil and not KINDS[kind] then return fault("tensor '%s': no kind %s", name, tostring(kind)) end
-  if form ~= nil and not FORMS[form] then return fault("tensor '%s': no form %s", name, tostring(form)) end
-  local fields, message, code = { kind = kind, form = form }, nil, nil
-  if item.kind == "shape" then
-    fields.exponents = {}
-  elseif item.scales ~= nil then
-    fields.scales, message, code = read_list(name, "scales", item.scales, read_scale)
-  else
-    fields.exponents, message, code = read_list(name, "exponents", item.exponents, read_exponent)
-  end
-  if message then return nil, message, code end
-  return fields
-end
-
--- The names in order: those of "order", which must be all of them once; sorted where there is no such list.
-local function read_order(doc)
-  local order, seen = doc.order, {}
-  if order == nil then
-    order = {}
-    for name in pairs(doc.tensors) do order[#order + 1] = name end
-    table.sort(order)
-  end
-  if type(order) ~= "table" then return fault "order: a list of names expected" end
-  for _, name in ipairs(order) do
-    if type(name) ~= "string" or doc.tensors[name] == nil or seen[name] then
-      return fault("order: %s is no tensor, or comes twice", tostring(name))
-    end
-    seen[name] = true
-  end
-  for name in pairs(doc.tensors) do
-    if not seen[name] then return fault("order: '%s' is missing", tostring(name)) end
-  end
-  return order
-end
-
-local function check_document(doc)
-  if type(doc) ~= "table" or doc.format ~= M.FORMAT or type(doc.tensors) ~= "table" then
-    return fault('no quantization table: expected "format": "%s" and "tensors"', M.FORMAT)
-  end
-  if doc.version ~= M.VERSION then
-    local text = "table version %s: this is espquant for version %d"
-    return nil, text:format(tostring(doc.version), M.VERSION), "unsupported"
-  end
-  for _, key in ipairs(FACTS) do
-    local value = doc[key]
-    if key == "bits" and value ~= nil and value ~= 8 and value ~= 16 then return fault("bits: 8 or 16 expected") end
-    if key ~= "bits" and value ~= nil and type(value) ~= "string" then return fault("%s: a string expected", key) end
-  end
-  return true
+  return qtable_json.encode(self.facts, self.entries)
 end
 
 local function from_json(bytes)
-  local doc, message, code = json.decode(bytes)
-  if not doc then return nil, message, code end
-  local ok
-  ok, message, code = check_document(doc)
-  if not ok then return nil, message, code end
-  local order
-  order, message, code = read_order(doc)
-  if not order then return nil, message, code end
-  local t = M.new(doc)
-  for _, name in ipairs(order) do
-    local fields
-    fields, message, code = read_entry(name, doc.tensors[name])
-    if not fields then return nil, message, code end
-    put(t, name, fields)
-  end
+  local facts, entries, code, problems = qtable_json.decode(bytes)
+  if not facts then return nil, entries, code, problems end
+  local t = M.new(facts)
+  for _, entry in ipairs(entries) do put(t, entry.name, entry) end
   return t
 end
 
 -- --- files --------------------------------------------------------------------------------------------------------
+
+--- The recipe for the integers of each input, a line each: in a pickle, which has no kinds, the first entry is the input.
+function Table:input_recipe()
+  local bits, lines = self.facts.bits, {}
+  local range = bits and ("[%d, %d]"):format(-1 << bits - 1, (1 << bits - 1) - 1) or "the integers of the width"
+  for i, entry in ipairs(self.entries) do
+    local e = entry.exponents and entry.exponents[1]
+    if (entry.kind == "input" or i == 1 and entry.form == "float64") and math.type(e) == "integer" then
+      lines[#lines + 1] = ("%s: integer = round(x * 2^%d), halves to even, clipped to %s; x = integer * 2^%d"):format(
+        entry.name:gsub("%c", "?"), -e, range, e)
+    end
+  end
+  return table.concat(lines, "\n")
+end
 
 --- Writes the table, whole or not at all; ".json" decides for our form, every other name for the original's pickle.
 --- True, or nil, message, code.
@@ -352,13 +237,13 @@ function Table:save(path)
   return core.write_file(path, bytes)
 end
 
---- Reads a table, or nil, message, code. The content decides: JSON starts with "{", a pickle never does.
+--- Reads a table, or nil, message, code, problems. The content decides: JSON starts with "{", a pickle never does.
 function M.load(path)
-  local bytes, message, code = core.read_file(path)
+  local bytes, message, code = core.read_file(path, MAX_BYTES)
   if not bytes then return nil, message, code end
-  local t
-  if bytes:match "^%s*{" then t, message, code = from_json(bytes) else t, message, code = from_pickle(bytes) end
-  if not t then return nil, ("%s: %s"):format(path, message), code end
+  local read, t, problems = bytes:match "^%s*{" and from_json or from_pickle, nil, nil
+  t, message, code, problems = read(bytes)
+  if not t then return nil, ("%s: %s"):format(path, message), code, problems end
   return t
 end
 

@@ -65,27 +65,40 @@ local function table_entry(key, value)
     kind == "scalar" and value.dtype .. " scalar" or kind)
 end
 
+local MOST_PROBLEMS = 100 -- that are told
+
+-- All entries; or nil, message, code, and the list of problems where there are several.
+local function read_entries(dict)
+  local entries, lists, problems, code = {}, {}, {}, nil
+  for index, key in ipairs(dict.keys) do
+    local value = dict.values[index]
+    local entry, message, why = fault.catch(table_entry, key, value)
+    if not entry then
+      problems[#problems + 1], code = message, code or why
+      if #problems == MOST_PROBLEMS then break end
+    elseif type(value) == "table" then -- shared in the file, shared here
+      lists[value] = lists[value] or entry.values
+      entry.values = lists[value]
+    end
+    entries[index] = entry
+  end
+  if #problems == 0 then return entries end
+  if #problems == 1 then return nil, problems[1], code end
+  return nil, ("pickle table: %d entries are no scales"):format(#problems), code, problems
+end
+
 local function read_table(bytes, limits)
-  local dict, entries, lists = reader.read(bytes, limits), {}, {}
+  local dict = reader.read(bytes, limits)
   if globals.type_name(dict) ~= "dict" then
     fault.raise("format", "pickle table: the file holds a %s, expected a dict", globals.type_name(dict))
   elseif #dict.keys == 0 then
     fault.raise("format", "pickle table: the dict is empty")
   end
   writer.check_count(#dict.keys)
-  for index, key in ipairs(dict.keys) do
-    local value = dict.values[index]
-    local entry = table_entry(key, value)
-    if type(value) == "table" then -- shared in the file, shared here
-      lists[value] = lists[value] or entry.values
-      entry.values = lists[value]
-    end
-    entries[index] = entry
-  end
-  return entries
+  return read_entries(dict)
 end
 
---- Reads a quantization table: the list of entries.
+--- Reads a quantization table: the list of entries; nil, message, code, problems.
 function M.decode_table(bytes, limits)
   fault.expect_string(bytes, "pickle.decode_table")
   return fault.catch(read_table, bytes, limits)

@@ -83,7 +83,9 @@ end
 -- --- tables and arrays --------------------------------------------------------------------------------------------
 
 local function print_table(args, streams, t)
-  streams.stdout:write(args.json and t:to_json() or tostring(t) .. "\n")
+  if args.json then return streams.stdout:write(t:to_json()) end
+  local recipe = t:input_recipe()
+  streams.stdout:write(tostring(t), "\n", recipe, recipe ~= "" and "\n" or "")
 end
 
 local function table_info(args, streams)

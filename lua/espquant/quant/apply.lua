@@ -13,6 +13,7 @@ local v1 = require "espquant.quant.v1"
 local Apply = {}
 Apply.__index = Apply
 
+local MOST_STRANGERS = 20 -- that are told
 local MAX_EXPONENT = 1000 -- no sum of a few of them leaves what kernels compute with
 
 -- --- exponents of the table ---------------------------------------------------------------------------------------
@@ -169,6 +170,19 @@ function Apply:activations()
   end
 end
 
+-- Entries of no tensor do no harm, but tell a table of another model where others are missing.
+function Apply:strangers(graph)
+  local is_alpha, count = {}, 0
+  for _, name in pairs(self.alpha_names) do is_alpha[name] = true end
+  for _, entry in ipairs(self.table.entries) do
+    if not graph:value(entry.name) and not is_alpha[entry.name] then
+      count = count + 1
+      if count <= MOST_STRANGERS then self:problem("the table has '%s', which is no tensor of the model", entry.name) end
+    end
+  end
+  if count > MOST_STRANGERS then self:problem("and %d more that are none", count - MOST_STRANGERS) end
+end
+
 --- Returns the quantized graph, or nil, message, code, problems (all of them at once).
 return function(graph, qtable, options)
   local clone = graph:clone()
@@ -180,6 +194,7 @@ return function(graph, qtable, options)
   }, Apply)
   self:activations()
   for _, node in ipairs(clone:node_list()) do self:node(node) end
+  if #self.problems > 0 then self:strangers(graph) end
   if #self.problems > 0 then return nil, "the quantization table is not complete or of another model", "format",
       self.problems end
   clone.arithmetic = self.per_channel and "v1-channel" or "v1-tensor"
