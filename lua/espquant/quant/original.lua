@@ -109,12 +109,26 @@ end
 
 -- --- Conv and Gemm ------------------------------------------------------------------------------------------------
 
+-- Products of int16 do not fit float32's 24 bits, those of their bytes do: sums of these are exact, in any order, and
+-- are rounded where they are put together. `sum(x, weight)` adds the node.
+function Rewrite:sum_in_bytes(x, weight, sum)
+  local w_high = weight:quantize(8, 16):astype "float32"
+  local w_low = weight - w_high * 256
+  local x_high = self:op("Round", { self:mul(x, 1 / 256) })
+  local x_low = self:op("Sub", { x, self:mul(x_high, 256) })
+  local middle = self:op("Add", { sum(x_high, w_low), sum(x_low, w_high) })
+  local high = self:op("Add", { self:mul(sum(x_high, w_high), 256), middle })
+  return self:op("Add", { self:mul(high, 256), sum(x_low, w_low) })
+end
+
 -- The sum of products alone: the node without its bias.
 function Rewrite:accumulate(node, weight)
   local attrs = node:attrs()
   attrs.beta = nil
-  local inputs = { node:input(1), self:constant(weight) }
-  local acc = self:op(node.op_type, inputs, attrs)
+  local function sum(x, w) return self:op(node.op_type, { x, self:constant(w) }, attrs) end
+  local acc
+  if self.bits == 8 then acc = sum(node:input(1), weight)
+  else acc = self:sum_in_bytes(node:input(1), weight, sum) end
   return self:clip(acc, ACCUMULATOR_BITS[self.bits])
 end
 
