@@ -359,7 +359,7 @@ static espq_status check_versions(reader *r) {
 static espq_status set_opset(reader *r, int64_t version) {
   if (version < ESPQ_ONNX_OPSET_MIN)
     return espq_fail(r->err, version > 0 ? ESPQ_EUNSUPPORTED : ESPQ_EFORMAT,
-                     "opset version is %" PRId64 ", expected %d to %d (before 7, Add and Mul broadcast by attributes)",
+                     "opset version is %" PRId64 ", expected %d to %d",
                      version, ESPQ_ONNX_OPSET_MIN, ESPQ_ONNX_OPSET_MAX);
   if (version > ESPQ_ONNX_OPSET_MAX)
     espq_onnx_note(r->source.notes, "opset version %" PRId64 " is newer than %d: operators are read as in %d", version,

@@ -7,7 +7,7 @@
  * initializers and from Constant nodes, which are gone; nodes in topological order; domain "ai.onnx" as ""; shapes
  * of inputs with unknown dimensions as -1; types and shapes of all other values as the file claims them: a hint,
  * which shape inference overrules. bfloat16 constants become float32 (with a note).
- * ESPQ_EUNSUPPORTED, by name: opsets below 7, local functions, sequence, map, optional and sparse types, sparse
+ * ESPQ_EUNSUPPORTED, by name: local functions, sequence, map, optional and sparse types, sparse
  * initializers, training information, tensors of strings, complex, float8 and 4-bit numbers.
  *
  *   espq_graph *graph;
@@ -21,7 +21,7 @@
 #include "graph/graph.h"
 
 /* What we read: newer files are tried, with a note; older ones are refused. */
-enum { ESPQ_ONNX_IR_MIN = 3, ESPQ_ONNX_IR_MAX = 13, ESPQ_ONNX_OPSET_MIN = 7, ESPQ_ONNX_OPSET_MAX = 27 };
+enum { ESPQ_ONNX_IR_MIN = 3, ESPQ_ONNX_IR_MAX = 13, ESPQ_ONNX_OPSET_MIN = 1, ESPQ_ONNX_OPSET_MAX = 27 };
 
 /* A protobuf message never exceeds this. */
 #define ESPQ_ONNX_MAX_BYTES ((size_t)0x7fffffff)

@@ -69,8 +69,16 @@ static espq_status check_sizes(const espq_call *call, espq_error *err) {
   return ESPQ_OK;
 }
 
+static espq_status check_opset(const espq_call *call, espq_error *err) {
+  int since = call->node->op->since;
+  if (call->opset >= since) return ESPQ_OK;
+  return espq_call_fail(call, err, ESPQ_EUNSUPPORTED, "its form of opset %d is not understood, only from %d on",
+                        (int)call->opset, since);
+}
+
 espq_status espq_call_infer(espq_call *call, espq_error *err) {
-  espq_status status = check_arity(call, err);
+  espq_status status = check_opset(call, err);
+  if (!status) status = check_arity(call, err);
   if (!status && inputs_known(call)) status = call->node->op->infer(call, err);
   return status ? status : check_sizes(call, err);
 }

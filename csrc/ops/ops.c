@@ -62,19 +62,24 @@ static espq_status check_form(const espq_graph *graph, const espq_node *n, espq_
   check_attrs(&wrong, n);
   if (graph->opset < n->op->since)
     espq_text_add(&wrong, "its form of opset %d is not understood, only from %d on, ", (int)graph->opset, n->op->since);
-  espq_status status = espq_fail_problems(&wrong, ESPQ_EFORMAT, "", err);
+  bool old = graph->opset < n->op->since;
+  espq_status status = espq_fail_problems(&wrong, old ? ESPQ_EUNSUPPORTED : ESPQ_EFORMAT, "", err);
   return status ? espq_error_prefix(err, "%s", espq_node_label(graph, n, label, sizeof label)) : ESPQ_OK;
 }
 
 espq_status espq_ops_verify(espq_graph *graph, espq_error *err) {
   espq_text unknown = {0}, wrong = {0};
+  espq_status worst = ESPQ_EFORMAT; /* a file that we do not understand may well be right */
   espq_ops_resolve(graph);
   for (espq_id id = graph->first; id != ESPQ_NONE; id = graph->nodes[id].next) {
     const espq_node *n = &graph->nodes[id];
     espq_error one;
     char label[256];
     const char *domain = n->domain;
-    if (n->op && check_form(graph, n, &one)) espq_text_add(&wrong, "%s; ", one.text);
+    if (n->op && check_form(graph, n, &one)) {
+      espq_text_add(&wrong, "%s; ", one.text);
+      if (one.status == ESPQ_EUNSUPPORTED) worst = ESPQ_EUNSUPPORTED;
+    }
     if (!n->op)
       espq_text_add(&unknown, "%s%s%s%s; ", espq_node_label(graph, n, label, sizeof label),
                     domain[0] ? " (domain '" : "", domain, domain[0] ? "')" : "");
@@ -84,7 +89,7 @@ espq_status espq_ops_verify(espq_graph *graph, espq_error *err) {
     espq_free(wrong.data);
     return status;
   }
-  return espq_fail_problems(&wrong, ESPQ_EFORMAT, "", err);
+  return espq_fail_problems(&wrong, worst, "", err);
 }
 
 const espq_kernel *espq_kernel_of(const espq_node *node) {

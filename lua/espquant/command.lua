@@ -163,7 +163,7 @@ end
 
 -- --- files --------------------------------------------------------------------------------------------------------
 
---- The model at `path`; notes about odd contents go to standard error. `read` may be core.onnx_read: then shapes are
+--- The model at `path`; notes about odd contents go to standard error. `read` may be espquant.onnx.read: then shapes are
 --- not inferred, and a model that does not fit together is no error yet.
 function M.model(path, streams, read)
   local model, notes = errors.check((read or onnx.load)(path))

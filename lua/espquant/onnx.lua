@@ -4,14 +4,24 @@
 ---     espquant.onnx.save(model, "copy.onnx")
 
 local core = require "espquant.core"
+local upgrade = require "espquant.upgrade"
 require "espquant.model" -- the methods of models that are written in Lua
 
 local M = {}
 
+--- Reads a model as it stands in its file, shapes not inferred; see M.load.
+function M.read(path, options)
+  local model, notes, code = core.onnx_read(path, options)
+  if not model then return nil, notes, code end
+  local ok, message, status = upgrade.upgrade(model)
+  if not ok then return nil, ("%s: %s"):format(path, message), status end
+  return model, notes
+end
+
 --- Reads a model and infers its shapes. Returns it and a list of notes about what is odd in the file; prints nothing.
 --- `options.max_bytes` limits the size of the file and of its external data. A message begins with the path.
 function M.load(path, options)
-  local model, notes, code = core.onnx_read(path, options)
+  local model, notes, code = M.read(path, options)
   if not model then return nil, notes, code end
   local ok, message, status = model:infer_shapes()
   if not ok then return nil, ("%s: %s"):format(path, message), status end

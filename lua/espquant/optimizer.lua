@@ -8,6 +8,7 @@
 
 local core = require "espquant.core"
 local errors = require "espquant.errors"
+local onnx = require "espquant.onnx"
 local pass = require "espquant.pass"
 local passes = require "espquant.passes"
 
@@ -226,7 +227,7 @@ function M.optimize_fp_model(path, output, also)
   end
   local target = output or M.optimized_path(path)
   if plain(target) == plain(path) then error(path .. ": the result would overwrite the model", 0) end
-  local model, notes = errors.check(core.onnx_read(path))
+  local model, notes = errors.check(onnx.read(path))
   errors.check(core.onnx_write(naming(path, optimize_file_model, model, notes, also), target))
   return target, notes
 end

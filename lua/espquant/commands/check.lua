@@ -1,7 +1,7 @@
 --- espquant check: can this model be quantized? Every obstacle at once, and exit code 1.
 
 local command = require "espquant.command"
-local core = require "espquant.core"
+local onnx = require "espquant.onnx"
 local errors = require "espquant.errors"
 local json = require "espquant.json"
 local options = require "espquant.quant.options"
@@ -55,7 +55,7 @@ function M.run(args, streams)
   local settings = command.settings(args)
   local wrong = command.conflict(settings)
   if wrong then return command.usage(streams, wrong) end
-  local model = command.model(args.model, streams, core.onnx_read)
+  local model = command.model(args.model, streams, onnx.read)
   local mode = settings.mode or "chip"
   local ok, message, code, problems = check(model, mode)
   if not ok and not problems then return nil, message, code end
