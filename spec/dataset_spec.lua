@@ -81,6 +81,13 @@ describe("a dataset of tensors", function()
     assert.same({ { "4x1" }, range(4) }, { drain(assert(dataset.of(numbers { 4 }, model { "x", { "N", 1 } }))) })
   end)
 
+  it("puts it last where the model has it there", function()
+    local nhwc = { "x", { "N", 3, 4, 1 } }
+    assert.same({ { "5x3x4x1" }, range(60) }, { drain(assert(dataset.of(numbers { 5, 3, 4 }, model(nhwc)))) })
+    assert.same({ { "1x3x4x1" }, range(12) }, { drain(assert(dataset.of(numbers { 3, 4 }, model(nhwc)))) })
+    refuses(numbers { 5, 4, 3 }, model(nhwc), "expects float32 Nx3x4x1, got float32 5x4x3")
+  end)
+
   it("lets open dimensions of the model be anything", function()
     local data = assert(dataset.of(numbers { 2, 1, 5, 4 }, model { "x", { "N", 1, "H", 4 } }))
     assert.same({ { "2x1x5x4" }, range(40) }, { drain(data) })

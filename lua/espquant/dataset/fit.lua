@@ -16,15 +16,28 @@ local function matches(shape, from, want, first)
   return true
 end
 
--- The shape with the images' axis first that an array of `shape` has for an input of shape `want`, or nil:
--- as it is; one image without its axis; and both without a channel axis of 1.
-local function fitted_shape(shape, want)
-  if #want == 0 then return nil end
+-- The shape with the images' axis first that an array of `shape` has for an input of shape `want`, or nil: as it is, or
+-- one image without its axis.
+local function with_images(shape, want)
   if #shape == #want and matches(shape, 2, want, 2) then return shape end
   if matches(shape, 1, want, 2) then return { 1, table.unpack(shape) } end
-  if want[2] ~= 1 then return nil end
-  if #shape == #want - 1 and matches(shape, 2, want, 3) then return { shape[1], 1, table.unpack(shape, 2) } end
-  if matches(shape, 1, want, 3) then return { 1, 1, table.unpack(shape) } end
+end
+
+-- As `with_images`; or both without a channel axis of 1, which comes first (PyTorch) or last (TensorFlow).
+local function fitted_shape(shape, want)
+  if #want == 0 then return nil end
+  local fitted = with_images(shape, want)
+  for _, axis in ipairs { 2, #want } do
+    if fitted then return fitted end
+    if axis > 1 and want[axis] == 1 then
+      local bare = { table.unpack(want) }
+      table.remove(bare, axis)
+      fitted = with_images(shape, bare)
+      fitted = fitted and { table.unpack(fitted) }
+      if fitted then table.insert(fitted, axis, 1) end
+    end
+  end
+  return fitted
 end
 
 --- The array as a view whose first axis counts images; or nil, message, "format". `where` names the array.
