@@ -22,12 +22,15 @@ dependencies = {
   "lua >= 5.4, < 5.5",
   "argparse >= 0.7",
   "lua-cjson >= 2.1",
+  "luafilesystem >= 1.8",
 }
 
 external_dependencies = {
   DNNL = { header = "dnnl.h" },
   PROTOBUF_C = { header = "protobuf-c/protobuf-c.h" },
   ZLIB = { header = "zlib.h" },
+  PNG = { header = "png.h" },
+  JPEG = { header = "jpeglib.h" },
 }
 
 build = {

@@ -359,7 +359,7 @@ describe("a dataset of a file", function()
     end
     local whole = npy.encode(record(numbers { 2, 3 }))
     fails(folder .. "/missing.npy", "io", "No such file")
-    fails(folder, "io", "is a directory")
+    fails(folder, "format", "no .png, .jpg or .jpeg in this folder")
     fails(put("text.txt", "hello"), "format", "no dataset that espquant reads")
     fails(put("nothing", ""), "format", "no dataset that espquant reads")
     fails(put("empty.npy", ""), "format", "got ''")

@@ -36,6 +36,7 @@ void espq_lua_open_quant(lua_State *L);
 void espq_lua_open_run(lua_State *L);
 void espq_lua_open_stats(lua_State *L);
 void espq_lua_open_pack(lua_State *L);
+void espq_lua_open_image(lua_State *L);
 
 /* --- status.c --- */
 int espq_lua_fail(lua_State *L, const espq_error *err);                      /* pushes nil, message, code; 3 */

@@ -112,14 +112,60 @@ function M.file_options(args)
   return settings
 end
 
---- --data, --scale and the options of files.
+-- "0.485,0.456,0.406": a list of factors.
+local function factors(text)
+  local list = {}
+  for word in (text .. ","):gmatch "([^,]*)," do
+    local value, message = factor(word)
+    if not value then return nil, message end
+    list[#list + 1] = value
+  end
+  return #list > 1 and list or list[1]
+end
+
+local function side(text)
+  local n = math.tointeger(tonumber(text))
+  if not n or n < 1 or n > 65500 then return nil, ("'%s' is no number of pixels"):format(text) end
+  return n
+end
+
+-- "224x192" (height x width), "224" for both.
+local function size(text)
+  local height, width = text:match "^(%d+)[xX](%d+)$"
+  height, width = side(height or text), side(width or text)
+  if not height or not width then return nil, ("'%s' is no size such as 224x224 (height x width)"):format(text) end
+  return { height, width }
+end
+
+-- The options of pictures: the name on the command line -> that of espquant.dataset.
+local PICTURE_OPTIONS = {
+  image_size = "size", crop = "crop", channel_order = "order", layout = "layout", mean = "mean", std = "std",
+}
+
+local function add_picture_options(parser)
+  parser:option "--mean":argname "M[,M,M]":convert(factors)
+    :description "Pictures: what is subtracted after --scale, one number or one per channel."
+  parser:option "--std":argname "S[,S,S]":convert(factors)
+    :description "Pictures: what each number is then divided by."
+  M.add_choice(parser, "--channel-order", { "rgb", "bgr", "gray" })
+    :description "Pictures: their channels (default: as many as the model has, rgb)."
+  M.add_choice(parser, "--layout", { "nchw", "nhwc" })
+    :description "Pictures: where the channels stand (default: from the model's input)."
+  parser:option "--image-size":argname "HxW":convert(size)
+    :description "Pictures: the size to resize to (default: that of the model's input)."
+  parser:option "--crop":argname "N":convert(side)
+    :description "Pictures: scale the shorter side to N and cut out the centre, instead of stretching."
+end
+
+--- --data, --scale and the options of files and pictures.
 function M.add_data(parser)
   parser:option "-d --data":count "+":argname "FILE"
-    :description(".npy, .npz, IDX (also .gz), .pickle, .csv or raw file, images first; NAME=FILE, repeated, for a model "
-      .. "of several inputs.")
+    :description(".npy, .npz, IDX (also .gz), .pickle, .csv or raw file, images first; a PNG or JPEG file, or a folder of "
+      .. "them; NAME=FILE, repeated, for a model of several inputs.")
   parser:option "--scale":argname "FACTOR":convert(factor)
     :description "What each number of the data is multiplied by, for example 1/256."
   M.add_file_options(parser)
+  add_picture_options(parser)
 end
 
 local function count(text)
@@ -175,18 +221,40 @@ function M.table(path)
   return errors.check(qtable.load(path))
 end
 
-local function open_data(path, args)
-  return errors.check(dataset.open(path, M.file_options(args)))
+-- Options for another kind of data are a mistake, which must not pass unseen.
+local function refuse_options(path, args, names, what)
+  for key in pairs(names) do
+    if args[key] ~= nil then
+      errors.raise("format", ("%s: --%s is for %s"):format(path, (key:gsub("_", "-")), what))
+    end
+  end
 end
 
---- The dataset of --data and --scale for the model.
-function M.data(args, model)
+local function data_settings(path, args)
+  if not dataset.is_pictures(path) then
+    refuse_options(path, args, PICTURE_OPTIONS, "PNG and JPEG files")
+    return M.file_options(args)
+  end
+  refuse_options(path, args, FILE_OPTIONS, "files of arrays")
+  local settings = { scale = args.scale, threads = args.threads }
+  for key, option in pairs(PICTURE_OPTIONS) do settings[option] = args[key] end
+  return settings
+end
+
+local function open_data(path, args, streams)
+  local data = errors.check(dataset.open(path, data_settings(path, args)))
+  for _, note in ipairs(data.notes or {}) do streams.stderr:write("espquant: note: ", note, "\n") end
+  return data
+end
+
+--- The dataset of --data and its options for the model; notes about it go to standard error.
+function M.data(args, model, streams)
   local known, sources, named = {}, {}, false
   for _, input in ipairs(model.inputs) do known[input.name] = true end
   for _, word in ipairs(args.data) do
     local name, path = word:match "^([^=]+)=(.+)$"
     named = known[name] or named
-    sources[known[name] and name or #sources + 1] = open_data(known[name] and path or word, args)
+    sources[known[name] and name or #sources + 1] = open_data(known[name] and path or word, args, streams)
   end
   if #sources == 1 and not named then return errors.check(dataset.of(sources[1], model)) end
   if #sources > 0 then

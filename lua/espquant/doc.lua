@@ -50,6 +50,11 @@ module {
   pack_filter = '(t, {axes = "oihw", target =, runtime = "v1", grouped =, tail =})'
     .. "\nThe elements of an integer filter in the order in which the chip reads them, as a tensor of rank 1.",
   format_elements = "(t)\nThe elements of an int8 or int16 tensor as rows of C text.",
+  -- pictures
+  image_decode = "(bytes[, channels])\nA PNG or JPEG as a uint8 tensor height x width x channels: 1 gray, 3 RGB.",
+  image_resize = "(t, height, width[, shorter])\nSuch a tensor stretched; or, scaled by its shorter side, its centre.",
+  image_load = "(paths, {height =, width =, channels =, shorter =, bgr =, planar =, table =, threads =})"
+    .. "\nPictures as float32 numbers: a pixel's value v of channel c becomes table[c][v]. shorter = -1: none is resized.",
   -- files and the process
   read_file = "(path[, limit])\nThe bytes of a file of at most limit bytes.",
   check_folder = "(path)\nTrue if files can be made in this folder; else nil, message, code.",

@@ -23,7 +23,7 @@ function M.run(args, streams)
   if wrong then return command.usage(streams, wrong) end
   settings.log = function(text) streams.stderr:write("espquant: ", text, "\n") end
   local model, calib = command.model(args.model, streams), Calibrator(settings)
-  local t = calib:generate_quantization_table(model, command.data(args, model), output)
+  local t = calib:generate_quantization_table(model, command.data(args, model, streams), output)
   if args.json then
     command.print_json(streams, {
       output = output, images = calib.images, entries = #t.entries, bits = calib.bits, granularity = calib.granularity,

@@ -22,7 +22,7 @@ function M.configure(parser)
   parser:option "-t --table":count "1":argname "TABLE":description "The quantization table, .pickle or .json."
   command.add_data(parser)
   parser:option "-l --labels":argname "FILE"
-    :description "The right classes, one number per image, from 0 (default: those in --data, where it has them)."
+    :description "The right classes, one number per image, from 0 (default: those in --data: its own, or its sub-folders)."
   parser:option "--min-accuracy":argname "PERCENT":convert(percentage)
     :description "Exit with 1 when the integer model's accuracy is lower."
   parser:option "--min-agreement":argname "PERCENT":convert(percentage)
@@ -55,6 +55,35 @@ local function count_equal(a, b)
   return #a - (different or 0)
 end
 
+-- Adds a batch to the counts of each class.
+local function count_classes(classes, labels, want, got)
+  want, got = want:totable(), got:totable()
+  for i, label in ipairs(labels:totable()) do
+    local class = classes[label + 1]
+    class.images = class.images + 1
+    if want[i] == label then class.float_right = class.float_right + 1 end
+    if got[i] == label then class.right = class.right + 1 end
+  end
+end
+
+-- Folders that can hardly be the model's classes are worth a word.
+local function note_classes(streams, classes, model)
+  local output = model.outputs[1]
+  local n = output.shape and output.shape[#output.shape]
+  if math.type(n) == "integer" and n ~= #classes then
+    streams.stderr:write(("espquant: note: %d folders of classes, but '%s' has %d numbers; the first folder counts as "
+      .. "class 0\n"):format(#classes, output.name, n))
+  end
+end
+
+-- Counts for each class of a folder; none where other labels were given.
+local function new_classes(data, args)
+  if not data.classes or args.labels then return nil end
+  local classes = {}
+  for i, name in ipairs(data.classes) do classes[i] = { name = name, images = 0, float_right = 0, right = 0 } end
+  return classes
+end
+
 local function timed(self, key, f, ...)
   local start = command.clock()
   local outputs = errors.check(f(...))
@@ -63,7 +92,7 @@ local function timed(self, key, f, ...)
 end
 
 -- One pass over the data: how many images, right answers of both models, equal answers, and seconds.
-local function compare(data, float, eva, labels)
+local function compare(data, float, eva, labels, by_class)
   local sums = { images = 0, float_right = 0, right = 0, equal = 0, float_seconds = 0, seconds = 0 }
   local bar <close> = progress.new { title = "evaluate", total = data:count() }
   for batch in data:batches() do
@@ -75,6 +104,7 @@ local function compare(data, float, eva, labels)
       if sums.images + n > #labels then errors.raise("format", ("%d labels for more images"):format(#labels)) end
       local right = labels:slice(sums.images + 1, sums.images + n)
       sums.float_right, sums.right = sums.float_right + count_equal(want, right), sums.right + count_equal(got, right)
+      if by_class then count_classes(by_class, right, want, got) end
     end
     sums.images = sums.images + n
     bar:update(sums.images)
@@ -118,6 +148,21 @@ local function print_facts(streams, f)
   }, { false, true, true, true })
 end
 
+local function print_classes(streams, classes)
+  local rows = { { "class", "images", "float", "integer" } }
+  for i, c in ipairs(classes) do
+    rows[i + 1] = { c.name, command.thousands(c.images), percent(c.float_right / c.images), percent(c.right / c.images) }
+  end
+  command.print_columns(streams, rows, { false, true, true, true })
+end
+
+local function print_all(args, streams, facts, report)
+  if args.json then return command.print_json(streams, facts) end
+  print_facts(streams, facts)
+  if facts.classes then print_classes(streams, facts.classes) end
+  if report then streams.stdout:write("\n", tostring(report), "\n") end
+end
+
 -- A number as it was typed: 99 and not 99.0, 99.5.
 local function plain(x)
   return ("%.10g"):format(x)
@@ -145,18 +190,19 @@ function M.run(args, streams)
   if wrong then return command.usage(streams, wrong) end
   settings.method = nil
   local model, eva = command.model(args.model, streams), Evaluator(settings)
-  local data = command.data(args, model)
-  local labels = load_labels(args.labels, data)
+  local data = command.data(args, model, streams)
+  local labels, by_class = load_labels(args.labels, data), new_classes(data, args)
   if args.min_accuracy and not labels then
     return command.usage(streams, "--min-accuracy needs --labels, or data that has labels")
   end
+  if by_class then note_classes(streams, by_class, model) end
   eva:generate_quantized_model(model, t)
   local float = errors.check(core.executor(model, { threads = args.threads }))
-  local facts = facts_of(compare(data, float, eva, labels), eva, labels)
+  local facts = facts_of(compare(data, float, eva, labels, by_class), eva, labels)
+  facts.classes = by_class
   local report = args.layers and eva:layer_report(data)
   facts.layers = args.json and report and layer_facts(report) or nil
-  if args.json then command.print_json(streams, facts) else print_facts(streams, facts) end
-  if report and not args.json then streams.stdout:write("\n", tostring(report), "\n") end
+  print_all(args, streams, facts, report)
   return reached(args, facts, streams)
 end
 

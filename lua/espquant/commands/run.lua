@@ -111,7 +111,7 @@ function M.run(args, streams)
   if wanted > 1 and args.output and args.output:lower():match "%.npy$" then
     return command.usage(streams, ("%d tensors need an .npz file, or choose one with --tensor"):format(wanted))
   end
-  local data = command.data(args, model)
+  local data = command.data(args, model, streams)
   local arrays, images = run_all(data, runner(args, model, t, settings))
   if args.output then errors.check(write(args.output, arrays)) end
   print_arrays(args, streams, arrays, images)

@@ -7,6 +7,12 @@ local shape_text = require "espquant.shape".text
 
 local M = {}
 
+--- True for a tensor.
+function M.is_tensor(value)
+  local meta = type(value) == "userdata" and getmetatable(value)
+  return meta and meta.__name == "espquant.tensor" or false
+end
+
 local function matches(shape, from, want, first)
   if #shape - from ~= #want - first then return false end
   for i = 0, #want - first do

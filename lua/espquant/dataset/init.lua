@@ -2,6 +2,7 @@
 ---
 ---     local d = espquant.dataset("images.npy", { scale = 1 / 256 })  -- a file's arrays
 ---     local d = espquant.dataset{ tensor, tensor }                   -- a tensor, or a list of them
+---     local d = espquant.dataset("folder", { scale = 1 / 255 })      -- pictures: images.lua tells the options
 ---     local data = dataset.of(source, model)                         -- anything below, fitted to a model's inputs
 ---     data:count()                                                   -- number of images, nil when unknown
 ---     data.labels                                                    -- list of their classes, where the file has them
@@ -20,122 +21,19 @@ local errors = require "espquant.errors"
 local file = require "espquant.dataset.file"
 local fit = require "espquant.dataset.fit"
 local memory = require "espquant.dataset.memory"
+local images = require "espquant.dataset.images"
+local opening = require "espquant.dataset.open"
 local stream = require "espquant.dataset.stream"
 
 local M = {}
 
--- A new format: its file here, in the order of asking.
-local FORMATS = {
-  require "espquant.dataset.npy",
-  require "espquant.dataset.npz",
-  require "espquant.dataset.idx",
-  require "espquant.dataset.pickle",
-  require "espquant.dataset.csv",
-  (require "espquant.dataset.raw"), -- require returns a second value
-}
 local BATCH = 64
 
--- Options of all formats, and of some: name -> types that the value may have.
-local OPTIONS = { scale = "number", shape = "table", array = "string", labels = "string number" }
-local FORMAT_OPTIONS = {}
-for _, format in ipairs(FORMATS) do
-  for key, kind in pairs(format.options or {}) do FORMAT_OPTIONS[key] = kind end
-end
-
--- --- files --------------------------------------------------------------------------------------------------------
-
-local EXPECTED = {
-  number = "a number", table = "a list", string = "a string", boolean = "true or false",
-  ["string number"] = "a name or a number",
-}
-
-local function check_shape(shape)
-  for _, d in ipairs(shape or {}) do
-    if math.type(d) ~= "integer" or d < 1 then error(("dataset: shape: %s is no size"):format(tostring(d)), 4) end
-  end
-end
-
-local function check_options(options)
-  for key, value in pairs(options) do
-    local kinds = OPTIONS[key] or FORMAT_OPTIONS[key]
-    if not kinds then error(("dataset: unknown option '%s'"):format(tostring(key)), 3) end
-    if not kinds:find(type(value), 1, true) then error(("dataset: %s: %s expected"):format(key, EXPECTED[kinds]), 3) end
-  end
-  check_shape(options.shape)
-end
-
--- Options that only other formats have are a mistake, which must not pass unseen.
-local function check_format_options(format, options, path)
-  for key in pairs(options) do
-    if not OPTIONS[key] and not (format.options and format.options[key]) then
-      return nil, ("%s: option '%s' is for other files than %s"):format(path, key, format.name), "format"
-    end
-  end
-  return true
-end
-
---- The format that reads the file at `path`, or nil, message, code.
-function M.format_of(path)
-  local head, message, code = core.read_part(path, 0, 16)
-  if not head then return nil, message, code end
-  local names = {}
-  for i, format in ipairs(FORMATS) do
-    if format.can_open(path, head) then return format end
-    names[i] = format.name
-  end
-  return nil, ("%s: no dataset that espquant reads (%s)"):format(path, table.concat(names, ", ")), "format"
-end
-
-local function is_tensor(value)
-  local meta = type(value) == "userdata" and getmetatable(value)
-  return meta and meta.__name == "espquant.tensor" or false
-end
-
--- Tensors in memory: one is like a file of one array, images first; a list keeps its entries.
-local function of_tensors(source, options)
-  if is_tensor(source) then return file.new("tensor", { { tensor = source } }, options, fit.cast) end
-  if #source == 0 then return nil, "dataset: empty dataset: it holds no image", "format" end
-  for i, entry in ipairs(source) do
-    if not is_tensor(entry) then
-      error(("dataset: entry %d: tensor expected, got %s"):format(i, type(entry)), 3)
-    end
-  end
-  for key in pairs(options) do
-    if key ~= "scale" then error(("dataset: option '%s' is for files"):format(key), 3) end
-  end
-  return memory.new(source, options, fit.cast)
-end
-
---- The arrays of a file; also a tensor, or a list of tensors, for which scale is the only option. Options: scale (each
---- number is multiplied by it), shape (of one image, where the file stores another), array (the name of one array of
---- several), labels (the array, or the column of a CSV file, that holds the images' classes), and those of the formats,
---- which their files tell. Returns an object with count, batches, tensor, raw, names and the field labels (of a list:
---- count and batches), or nil, message, code.
-function M.open(path, options)
-  local given = options or {}
-  if is_tensor(path) or type(path) == "table" and (#path > 0 or next(path) == nil) then
-    check_options(given)
-    return of_tensors(path, given)
-  end
-  if type(path) ~= "string" then
-    error(("dataset: path, tensor or list of tensors expected, got %s"):format(type(path)), 2)
-  end
-  options = options or {}
-  check_options(options)
-  local format, message, code = M.format_of(path)
-  if not format then return nil, message, code end
-  local arrays, ok
-  ok, message, code = check_format_options(format, options, path)
-  if not ok then return nil, message, code end
-  arrays, message, code = format.open(path, options)
-  if not arrays then
-    if message:sub(1, #path) ~= path then message = ("%s: %s"):format(path, message) end
-    return nil, message, code
-  end
-  return file.new(path, arrays, options, fit.cast)
-end
+M.open, M.format_of, M.is_pictures = opening.open, opening.format_of, opening.is_pictures
 
 -- --- sources: each gives start() -> a stream of items, and a count ------------------------------------------------
+
+local is_tensor = fit.is_tensor
 
 local function input_names(inputs)
   local names = {}
@@ -284,6 +182,15 @@ local function of_names(sources, inputs, where, step)
   return { start = start, total = total }
 end
 
+local function of_images(source, inputs, where)
+  if #inputs > 1 then return by_name_expected(inputs, where) end
+  local data, message, code = source:fit(inputs[1])
+  if not data then return nil, message, code end
+  local found = of_object(data, inputs, source.where)
+  found.labels, found.classes = source.labels, source.classes
+  return found
+end
+
 local function of_file(data, inputs)
   local of = data:is_stream() and of_stream or data:is_list() and of_array_list or of_arrays
   local found, message, code = of(data, inputs)
@@ -298,6 +205,7 @@ end
 local function of_path(path, inputs)
   local data, message, code = M.open(path)
   if not data then return nil, message, code end
+  if images.is(data) then return of_images(data, inputs, path) end
   return of_file(data, inputs)
 end
 
@@ -312,6 +220,7 @@ local function source_of(source, inputs, where, step)
     if found then found.scale = source.scale end
     return found, message, code
   end
+  if images.is(source) then return of_images(source, inputs, where) end
   if kind == "table" and type(source.batches) == "function" then return of_object(source, inputs, where) end
   if kind == "table" and (source[1] ~= nil or next(source) == nil) then return of_list(source, inputs, where) end
   if kind == "table" then return of_names(source, inputs, where, step) end
@@ -328,7 +237,8 @@ function Dataset:__tostring()
     table.concat(input_names(self.inputs), ", "))
 end
 
---- Number of images, or nil when only a pass would tell.
+--- Number of images, or nil when only a pass would tell. A folder of classes also has `classes` (names) and `labels`
+--- (a list of numbers from 0).
 function Dataset:count()
   return self.total
 end
