@@ -411,7 +411,7 @@ describe("the commands", function()
           fails(3, { file }, name, file, rest)
         end
       end
-      fails(3, { "is a directory" }, "info", folder)
+      fails(3, { "no .png, .jpg or .jpeg in this folder" }, "info", folder)
     end)
 
     it("refuse cycles, missing initializers and a wrong opset", function()

@@ -248,6 +248,9 @@ describe("the commands on a folder of pictures", function()
     local facts = cjson.decode(r.stdout)
     assert.same({ 1, 11, { { name = "adark", images = 5, float_right = 5, right = 5 },
       { name = "bright", images = 6, float_right = 5, right = 5 } } }, { r.status, facts.images, facts.classes })
+    assert.equal("dataset data: 11 images in 2 classes: adark, bright\ndata: left out, being no .png, .jpg or .jpeg: list.txt\n",
+      espquant("info", "data").stdout)
+    assert.same({ kind = "images", images = 5, notes = {} }, cjson.decode(espquant("info", "data/adark", "--json").stdout))
     r = espquant("run", "m.onnx", "-d", "data/adark", "--image-size", "4x4", "--crop", "5", "--mean", "0.5", "--std", "1/2",
       "--channel-order", "gray", "--layout", "nchw", "--scale", "1/255")
     assert.same({ 0, "" }, { r.status, r.stderr })

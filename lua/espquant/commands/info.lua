@@ -11,7 +11,7 @@ local shape_text = require "espquant.shape".text
 local M = { name = "info", summary = "print what is in a model, a table or a file of arrays" }
 
 function M.configure(parser)
-  parser:argument("file"):description ".onnx, a table (.pickle or .json), or a file of arrays as for --data."
+  parser:argument("file"):description ".onnx, a table (.pickle or .json), or data as for --data."
   parser:flag "--nodes":description "Print every node of a model."
   command.add_file_options(parser)
   command.add_json(parser)
@@ -139,6 +139,16 @@ local function data_info(args, streams)
   end
 end
 
+local function pictures_info(args, streams)
+  local data = errors.check(dataset.open(args.file))
+  if not args.json then
+    streams.stdout:write(tostring(data), "\n", #data.notes > 0 and data.notes[1] .. "\n" or "")
+    return
+  end
+  command.print_json(streams, { kind = "images", images = data:count(), classes = data.classes and json.array(data.classes),
+    notes = json.array(data.notes) })
+end
+
 -- --- which of them --------------------------------------------------------------------------------------------------
 
 -- A pickle is a table, or arrays where it is none.
@@ -149,6 +159,7 @@ local function pickle_info(args, streams)
 end
 
 local function kind_of(path)
+  if dataset.is_pictures(path) then return pictures_info end
   local head, name = errors.check(core.read_part(path, 0, 16)), path:lower()
   if name:match "%.onnx$" then return model_info end
   if name:match "%.pickle$" or name:match "%.pkl$" or head:sub(1, 1) == "\x80" then return pickle_info end

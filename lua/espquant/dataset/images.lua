@@ -72,8 +72,7 @@ function M.takes(path)
   if type(path) == "table" then return type(path[1]) == "string" end
   if type(path) ~= "string" then return false end
   if folder.is_folder(path) or folder.is_picture(path) then return true end
-  local handle <close> = io.open(path, "rb")
-  local head = handle and handle:read(8) or ""
+  local head = core.read_part(path, 0, 8) or ""
   return head == "\x89PNG\r\n\x1a\n" or head:sub(1, 3) == "\xFF\xD8\xFF"
 end
 
