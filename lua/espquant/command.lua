@@ -148,7 +148,7 @@ local function add_picture_options(parser)
   parser:option "--std":argname "S[,S,S]":convert(factors)
     :description "Pictures: what each number is then divided by."
   M.add_choice(parser, "--channel-order", { "rgb", "bgr", "gray" })
-    :description "Pictures: their channels (default: as many as the model has, rgb)."
+    :description "Pictures: their channels (default: gray or rgb, as many as the model has)."
   M.add_choice(parser, "--layout", { "nchw", "nhwc" })
     :description "Pictures: where the channels stand (default: from the model's input)."
   parser:option "--image-size":argname "HxW":convert(size)
