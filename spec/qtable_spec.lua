@@ -177,6 +177,9 @@ describe("a table as pickle", function()
     assert.same({
       "input float64", "zz float64", "dead float64", "shape str", "w array", "b array", "leaky_alpha float",
     }, kinds)
+    local t = sample()
+    t:set("zz", "activation", { -3, -4 }) -- no model has such a tensor, but JSON can say so
+    assert.same("array", pickle.decode_table(assert(t:to_pickle()))[2].kind)
     assert.same({ 2.0 ^ -7, 2.0 ^ -6, 2.0 ^ -15 }, list[5].values)
     assert.same({ "ShapeInfo" }, list[4].values)
   end)
@@ -303,6 +306,8 @@ describe("a table as JSON", function()
     { document '{"a":{"exponents":[1],"kind":"what"}}', "no kind what" },
     { document '{"a":{"exponents":[1],"kind":{}}}', "no kind" },
     { document '{"a":{"exponents":[1],"form":"object"}}', "no form object" },
+    { document '{"a":{"exponents":[1],"form":"str"}}', "no form str" },
+    { document '{"a":{"exponents":[1,2],"form":"float64"}}', "tensor 'a': 2 numbers in a float64, which holds one" },
     { document('{"a":{"exponents":[1]}}', ',"order":["a","a"]'), "comes twice" },
     { document('{"a":{"exponents":[1]}}', ',"order":["b"]'), "'b' is no tensor" },
     { document('{"a":{"exponents":[1]}}', ',"order":[]'), "'a' is missing" },

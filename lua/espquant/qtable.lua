@@ -144,10 +144,11 @@ end
 
 -- --- the original's pickle ----------------------------------------------------------------------------------------
 
--- The Python type of an entry; a bias is an array when it has an exponent per channel.
+-- The Python type of an entry; a bias is an array when it has an exponent per channel, and so is what has several.
 local function form_of(entry, facts)
   if entry.form then return entry.form end
   if entry.kind == "shape" then return "str" end
+  if #(entry.scales or entry.exponents) > 1 then return "array" end
   if entry.kind == "alpha" then return "float" end
   local array = entry.kind == "weight" or entry.kind == "bias" and facts.granularity == "per-channel"
   return array and "array" or "float64"

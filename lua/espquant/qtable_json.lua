@@ -21,7 +21,7 @@ M.FORMAT, M.VERSION = "espquant-table", 1
 M.FACTS = { "runtime", "mode", "target", "bits", "granularity", "method", "isa", "model", "data", "tool" }
 --- Kinds of entries, and the Python types of those whose kind is not known.
 M.KINDS = { input = true, activation = true, weight = true, bias = true, alpha = true, shape = true }
-M.FORMS = { float64 = true, array = true, float = true, str = true }
+M.FORMS = { float64 = true, array = true, float = true }
 
 local MAX_EXPONENT = 1023 -- of what a double can hold, as pickles do
 local MOST_PROBLEMS = 100 -- that are told
@@ -116,6 +116,10 @@ function Reader:entry(name, item)
     entry.scales = self:list(name, "scales", item.scales, read_scale)
   else
     entry.exponents = self:list(name, "exponents", item.exponents, read_exponent)
+  end
+  local numbers = entry.scales or entry.exponents
+  if M.FORMS[item.form] and item.form ~= "array" and numbers and #numbers > 1 then
+    self:problem("tensor '%s': %d numbers in a %s, which holds one", name, #numbers, item.form)
   end
   return entry
 end
