@@ -125,6 +125,7 @@ static const espq_kernel clip_f32 = {prepare_clip, run_unary, NULL};
 /* ---- Softmax: along one axis since opset 13, before it over all axes from `axis` on ---- */
 
 typedef struct softmax_state {
+  bool logarithm; /* LogSoftmax */
   int64_t outer, length, inner;
 } softmax_state;
 
@@ -147,7 +148,7 @@ static espq_status prepare_softmax(const espq_env *env, espq_call *call, espq_pr
   if (status) return status;
   softmax_state *s = espq_calloc(1, sizeof *s);
   if (!s) return espq_fail_memory(err);
-  *s = (softmax_state){1, 1, 1};
+  *s = (softmax_state){call->node->op_type[0] == 'L', 1, 1, 1};
   for (int i = 0; i < x->rank; i++) {
     int64_t *part = i < axis ? &s->outer : i == axis || call->opset < 13 ? &s->length : &s->inner;
     *part *= x->dim[i];
@@ -161,7 +162,7 @@ static espq_status prepare_softmax(const espq_env *env, espq_call *call, espq_pr
 static espq_status run_softmax(const espq_run_args *args, espq_error *err) {
   (void)err;
   const softmax_state *s = args->state;
-  espq_infer_softmax(false, s->outer, s->length, s->inner, args->in[0], args->out[0]);
+  espq_infer_softmax(s->logarithm, s->outer, s->length, s->inner, args->in[0], args->out[0]);
   return ESPQ_OK;
 }
 
@@ -245,6 +246,21 @@ const espq_op espq_op_Clip = {.name = "Clip",
                               .why_not = clip_why_not};
 
 const espq_op espq_op_Softmax = {.name = "Softmax",
+                                 .domain = "",
+                                 .since = 1,
+                                 .min_in = 1,
+                                 .max_in = 1,
+                                 .min_out = 1,
+                                 .max_out = 1,
+                                 .attrs = softmax_attrs,
+                                 .infer = infer_softmax,
+                                 .f32 = &softmax_f32,
+                                 .weight = -1,
+                                 .bias = -1,
+                                 .mixes_batch = softmax_mixes,
+                                 .why_not = softmax_why_not};
+
+const espq_op espq_op_LogSoftmax = {.name = "LogSoftmax",
                                  .domain = "",
                                  .since = 1,
                                  .min_in = 1,
