@@ -393,8 +393,10 @@ static const char *gemm_why_not(const espq_call *call, char *text, size_t size) 
 }
 
 static const char *matmul_why_not(const espq_call *call, char *text, size_t size) {
-  if (call->in[1].constant && call->in[1].shape.rank > 2)
-    return espq_reason(text, size, "its right operand '%.100s' has rank %d; only one matrix can be quantized",
+  if (call->in[1].constant && call->in[1].shape.rank != 2)
+    return espq_reason(text, size,
+                       "its right operand '%.100s' has rank %d, only one matrix can be quantized; give it the shape "
+                       "(inputs, outputs)",
                        call->in[1].name, call->in[1].shape.rank);
   return espq_linear_why_not(call, -1, text, size);
 }

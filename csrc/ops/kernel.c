@@ -140,3 +140,14 @@ const char *espq_reason(char *text, size_t size, const char *fmt, ...) {
   va_end(ap);
   return text;
 }
+
+const char *espq_computed_why_not(const espq_call *call, char *text, size_t size) {
+  for (int i = 1; i < call->nin; i++)
+    if (espq_port_has(call, i) && !call->in[i].constant)
+      return espq_reason(
+          text, size,
+          "its input %d '%.100s' is computed at run time, only a constant can be quantized; simplify the "
+          "model so that it is one",
+          i, call->in[i].name);
+  return NULL;
+}

@@ -65,6 +65,9 @@ espq_status espq_call_same_quant(const espq_call *call, espq_error *err);
 /* A constant int8, int16 or int32 tensor as int32_t; released with espq_free. */
 espq_status espq_tensor_int32(const espq_tensor *tensor, int32_t **out, espq_error *err);
 
+/* The reason of an operator whose inputs but the first must be constants, when one of them is not; else NULL. */
+const char *espq_computed_why_not(const espq_call *call, char *text, size_t size);
+
 /* Formats into text and returns it: for why_not. */
 const char *espq_reason(char *text, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 

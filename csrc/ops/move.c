@@ -410,14 +410,13 @@ MOVE_KERNELS(expand);
 
 /* ---- rows ---- */
 
-static const char *computed_why_not(const espq_call *call, char *text, size_t size) {
-  for (int i = 1; i < call->nin; i++)
-    if (computed(call, i))
-      return espq_reason(text, size,
-                         "its input %d '%.100s' is computed at run time; only constants can be quantized: simplify the "
-                         "model so that it is one",
-                         i, call->in[i].name);
-  return NULL;
+/* The value is quantized like the data that it stands beside. */
+static const char *pad_why_not(const espq_call *call, char *text, size_t size) {
+  const espq_tensor *t = espq_port_has(call, 2) ? call->in[2].constant : NULL;
+  if (t && t->dtype != ESPQ_F32)
+    return espq_reason(text, size, "its value '%.100s' has type %s; export the model in float32", call->in[2].name,
+                       espq_dtype_name(t->dtype));
+  return espq_computed_why_not(call, text, size);
 }
 
 enum {
@@ -467,7 +466,7 @@ const espq_op espq_op_Pad = {.name = "Pad",
                              .weight = -1,
                              .bias = -1,
                              .mixes_batch = pad_mixes,
-                             .why_not = computed_why_not};
+                             .why_not = pad_why_not};
 
 const espq_op espq_op_Slice = {.name = "Slice",
                                .domain = "",
@@ -484,7 +483,7 @@ const espq_op espq_op_Slice = {.name = "Slice",
                                .weight = -1,
                                .bias = -1,
                                .mixes_batch = slice_mixes,
-                               .why_not = computed_why_not};
+                               .why_not = espq_computed_why_not};
 
 const espq_op espq_op_Expand = {.name = "Expand",
                                 .domain = "",
@@ -499,4 +498,4 @@ const espq_op espq_op_Expand = {.name = "Expand",
                                 .v1 = OURS,
                                 .weight = -1,
                                 .bias = -1,
-                                .why_not = computed_why_not};
+                                .why_not = espq_computed_why_not};

@@ -258,8 +258,8 @@ static const char *why_not(const espq_call *call, char *text, size_t size) {
     return espq_reason(text, size, "its second output, Indices, has no integer form; remove it from the model");
   if (call->in[0].shape.rank > 4)
     return espq_reason(text, size,
-                       "pooling over three or more axes cannot be quantized; the chip's library has 1-D and 2-D "
-                       "pooling only");
+                       "pooling over three or more axes cannot be quantized, the chip's library has 1-D and 2-D "
+                       "pooling only; join axes with a Reshape before it");
   return NULL;
 }
 

@@ -221,6 +221,9 @@ static espq_status infer_unsqueeze(espq_call *call, espq_error *err) {
   bool add[ESPQ_MAX_RANK];
   int n;
   if (axes_from_data(call)) return ESPQ_OK;
+  if (!espq_port_has(call, 1) && !espq_node_attr(call->node, "axes"))
+    return espq_call_fail(call, err, ESPQ_EFORMAT, "its axes are missing, expected as %s in opset %" PRId64,
+                          call->opset < 13 ? "the attribute 'axes'" : "input 1", call->opset);
   espq_status status = espq_port_has(call, 1) ? espq_port_ints(call, 1, axes, ESPQ_MAX_RANK, &n, err)
                                               : espq_call_ints(call, "axes", axes, ESPQ_MAX_RANK, &n, err);
   if (!status && in->rank + n > ESPQ_MAX_RANK)
@@ -288,7 +291,11 @@ static espq_status infer_dropout(espq_call *call, espq_error *err) {
 static const char *dropout_why_not(const espq_call *call, char *text, size_t size) {
   if (trains(call))
     return espq_reason(text, size, "it is in training mode; export the model for inference (model.eval())");
-  return NULL;
+  espq_id mask = has_mask(call) ? call->node->out[1] : ESPQ_NONE;
+  if (mask != ESPQ_NONE && (call->graph->values[mask].nuses || espq_graph_is_output(call->graph, mask)))
+    return espq_reason(text, size, "its second output, the mask '%.100s', has no integer form; remove what reads it",
+                       call->out[1].name);
+  return espq_computed_why_not(call, text, size);
 }
 
 static espq_status infer_shape_op(espq_call *call, espq_error *err) {
@@ -361,17 +368,17 @@ static const espq_attr_spec shape_attrs[] = {
 
 const espq_op espq_op_Reshape = {.name = "Reshape", .domain = "", .since = 5, .min_in = 2, .max_in = 2, .min_out = 1,
                                  .max_out = 1, .attrs = reshape_attrs, .infer = infer_reshape, .f32 = &reshape_f32,
-                                 .q = &reshape_q, .v1 = MOVES | ORIGINAL, .weight = -1, .bias = -1};
+                                 .q = &reshape_q, .v1 = MOVES | ORIGINAL, .weight = -1, .bias = -1, .why_not = espq_computed_why_not};
 const espq_op espq_op_Flatten = {.name = "Flatten", .domain = "", .since = 1, .min_in = 1, .max_in = 1, .min_out = 1,
                                  .max_out = 1, .attrs = flatten_attrs, .infer = infer_flatten, .f32 = &reshape_f32,
                                  .q = &reshape_q, .v1 = MOVES | ESPQ_V1_LIFTS | ORIGINAL, .weight = -1, .bias = -1};
 const espq_op espq_op_Squeeze = {.name = "Squeeze", .domain = "", .since = 1, .min_in = 1, .max_in = 2, .min_out = 1,
                                  .max_out = 1, .attrs = axes_attrs, .infer = infer_squeeze, .f32 = &reshape_f32,
-                                 .q = &reshape_q, .v1 = MOVES | ESPQ_V1_LIFTS | ORIGINAL, .weight = -1, .bias = -1,
+                                 .q = &reshape_q, .v1 = MOVES | ESPQ_V1_LIFTS | ORIGINAL, .weight = -1, .bias = -1, .why_not = espq_computed_why_not,
                                  .mixes_batch = squeeze_mixes};
 const espq_op espq_op_Unsqueeze = {.name = "Unsqueeze", .domain = "", .since = 1, .min_in = 1, .max_in = 2, .min_out = 1,
                                    .max_out = 1, .attrs = axes_attrs, .infer = infer_unsqueeze, .f32 = &reshape_f32,
-                                   .q = &reshape_q, .v1 = OURS, .weight = -1, .bias = -1};
+                                   .q = &reshape_q, .v1 = OURS, .weight = -1, .bias = -1, .why_not = espq_computed_why_not};
 const espq_op espq_op_Identity = {.name = "Identity", .domain = "", .since = 1, .min_in = 1, .max_in = 1, .min_out = 1,
                                   .max_out = 1, .infer = espq_infer_same, .f32 = &same_f32, .q = &same_q, .v1 = OURS,
                                   .weight = -1, .bias = -1};

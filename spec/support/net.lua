@@ -46,7 +46,7 @@ end
 local statements = {}
 
 function statements.input(g, _, name, shape, dtype)
-  g:add_input(name, dtype or "float32", numbers(shape))
+  g:add_input(name, dtype or "float32", shape and numbers(shape) or nil)
 end
 
 function statements.const(g, given, name, shape)
@@ -70,11 +70,11 @@ local function add_node(g, op_type, line)
     if key then attrs[key] = attribute(value) else outputs[#outputs + 1] = word end
   end
   local name = op_type .. "_" .. outputs[1]
-  g:add_node { op_type = op_type, name = name, inputs = inputs, outputs = outputs, attrs = attrs }
+  assert(g:add_node { op_type = op_type, name = name, inputs = inputs, outputs = outputs, attrs = attrs })
 end
 
---- The graph of a text, with inferred shapes; `given` are the tensors of its constants, `opset` is 13 if not given.
-function M.model(text, given, opset)
+--- The graph of a text as it is written; `given` are the tensors of its constants, `opset` is 13 if not given.
+function M.graph(text, given, opset)
   local g = core.graph { name = "spec", opset = opset or 13 }
   for line in text:gmatch "[^\n]+" do
     local list = words(line)
@@ -82,6 +82,12 @@ function M.model(text, given, opset)
     if first and statements[first] then statements[first](g, given or {}, table.unpack(list))
     elseif first then add_node(g, first, line:match "^%s*(.*)$") end
   end
+  return g
+end
+
+--- The same, with inferred shapes.
+function M.model(text, given, opset)
+  local g = M.graph(text, given, opset)
   assert(g:infer_shapes())
   assert(g:verify())
   return g

@@ -75,6 +75,15 @@ function Apply:weight_exponents(weight, axis)
     self.per_channel and "per-channel" or "per-tensor")
 end
 
+-- A single number for all channels becomes one for each, since their exponents differ.
+function Apply:one_for_each(node, index, channels)
+  local bias = node:input(index).constant
+  if bias.count == channels then return end
+  local list = {}
+  for c = 1, channels do list[c] = bias:item() end
+  node:set_input(index, self.graph:add_constant(nil, core.tensor_from(list, "float32")))
+end
+
 -- The bias exponents follow from those of input, weight and output: the entry of a bias that two nodes share is that of
 -- the last one only.
 function Apply:bias(node, index, e_w)
@@ -85,6 +94,7 @@ function Apply:bias(node, index, e_w)
   end
   local e_in, list = self:exponent(node:input(1)), {}
   if not e_in then return end
+  self:one_for_each(node, index, #e_w)
   for c = 1, #e_w do list[c] = core.exponent_of_bias(e_in, e_w[c]) end
   self:constant(node, index, list, 16, #list > 1 and node:input(index).constant.rank - 1 or nil)
 end

@@ -12,7 +12,8 @@ local problem = require "espquant.quant.problem"
 
 -- --- any mode -------------------------------------------------------------------------------------------------------
 
-local FAULT_REMEDY = "correct the node, or export the model anew"
+local FAULT_REMEDY = { format = "correct the node, or export the model anew" }
+local OTHER_REMEDY = "replace the node, or leave it to the application"
 
 -- What is wrong with the node by itself: arity, attributes, shapes. Also whether that makes the model invalid.
 local function fault_of(node)
@@ -20,7 +21,7 @@ local function fault_of(node)
   if not text then return nil end
   local label = node:label() .. ": "
   if text:sub(1, #label) == label then text = text:sub(#label + 1) end
-  if not text:find("; ", 1, true) then text = ("%s; %s"):format(text, FAULT_REMEDY) end
+  if not text:find("; ", 1, true) then text = ("%s; %s"):format(text, FAULT_REMEDY[code] or OTHER_REMEDY) end
   return text, code == "format"
 end
 
@@ -35,17 +36,41 @@ local function bad_constant(node)
   end
 end
 
-local function bad_input(node)
-  for _, input in ipairs(node.inputs) do
-    if input and input.is_input and not input.constant and input.dtype ~= "float32" then
-      return ("the model's input '%s' has type %s; export the model with an input of float32"):format(input.name,
-        input.dtype)
+-- Only the batch may be open: the chip's buffers have fixed sizes.
+local function open_dimension(input)
+  if not input.shape then return ("the shape of the model's input '%s' is not known; give it one"):format(input.name) end
+  for i, d in ipairs(input.shape) do
+    if i > 1 and math.type(d) ~= "integer" then
+      return ("dimension %d%s of the model's input '%s' is not fixed; give it a number"):format(i - 1,
+        d and (" ('%s')"):format(d) or "", input.name)
     end
   end
 end
 
+local function bad_input(node)
+  for _, input in ipairs(node.inputs) do
+    if input and input.is_input and not input.constant then
+      if input.dtype ~= "float32" then
+        return ("the model's input '%s' has type %s; export the model with an input of float32"):format(input.name,
+          input.dtype)
+      end
+      local why = open_dimension(input)
+      if why then return why end
+    end
+  end
+end
+
+-- Moves and aligned arithmetic take a constant for data; all else should have been computed before.
+local function constant_data(node)
+  local v1 = core.op(node.op_type, node.domain).v1
+  local data = node:input(1)
+  if data and data.constant and not (v1.shares or v1.aligns) then
+    return ("it computes with nothing but constants ('%s'); fold it into one with core.fold_constants"):format(data.name)
+  end
+end
+
 local function chip_reason(node)
-  return node:why_not() or bad_constant(node) or bad_input(node)
+  return node:why_not() or bad_constant(node) or constant_data(node) or bad_input(node)
 end
 
 -- --- the original ---------------------------------------------------------------------------------------------------

@@ -177,9 +177,21 @@ function M.one_scale(node)
   return values
 end
 
+-- What the constants need that a Concat or Pad puts beside its data: they have the output's exponent, and must fit.
+function Policy:beside_exponent(node)
+  local s = -math.huge
+  for i, input in ipairs(node.inputs) do
+    local is_beside = node.op_type == "Concat" or node.op_type == "Pad" and i > 1
+    local e = is_beside and input and self:constant_exponent(input)
+    if e then s = math.max(s, e) end
+  end
+  return s
+end
+
 -- Gives all of them the coarsest exponent; true if one of them changed.
 function Policy:unify_node(node)
-  local values, s, changed = M.one_scale(node) or {}, -math.huge, false
+  local values, changed = M.one_scale(node) or {}, false
+  local s = values[1] and self:beside_exponent(node)
   for _, value in ipairs(values) do s = math.max(s, self:get(value) or -math.huge) end
   for _, value in ipairs(values) do
     if self:get(value) ~= s then
