@@ -1,9 +1,10 @@
 --- Pictures: what PNG and JPEG files decode to, how they are resized, and files that mean harm.
 ---
 --- The sums are those of what Pillow 13.0 makes of the same files with convert("RGB"), convert("RGB").convert("L") and
---- resize(..., Image.BILINEAR). Compared once on 40 random pictures and sizes: decoded pixels are all equal; resized ones are
---- equal too, except where the width grows and the height shrinks (Pillow then does columns first): the largest
---- difference there is 1. 16-bit files were compared with round(v * 255 / 65535), since Pillow does not read them in colour.
+--- resize(..., Image.BILINEAR). Compared with it once: the pixels of 54 random files are all equal; of 100 random
+--- resizes 77 are equal and 23 differ, by 1 at most, because Pillow then takes columns first; asked for rows first, in
+--- two calls, it gives ours in all 100. 16-bit files were compared with round(v * 255 / 65535), since Pillow does not
+--- read them in colour.
 
 local core = require "espquant.core"
 local mutate = require "spec.support.mutate"
@@ -175,8 +176,8 @@ describe("a hostile PNG", function()
   end)
 
   it("with an impossible header is refused", function()
-    for _, header in ipairs { ihdr(0, 5), ihdr(5, 0), ihdr(5, 5, 3), ihdr(5, 5, 16, 3), ihdr(5, 5, 8, 5), ihdr(5, 5, 8, 2, 2),
-      ihdr(0x80000000, 1), chunk("IHDR", ""), chunk("IEND", ""), chunk("IDAT", "abc") } do
+    for _, header in ipairs { ihdr(0, 5), ihdr(5, 0), ihdr(5, 5, 3), ihdr(5, 5, 16, 3), ihdr(5, 5, 8, 5),
+      ihdr(5, 5, 8, 2, 2), ihdr(0x80000000, 1), chunk("IHDR", ""), chunk("IEND", ""), chunk("IDAT", "abc") } do
       assert.equal("format", select(2, refusal.of(decode, SIGNATURE .. header .. png:sub(first.stop))))
     end
   end)
@@ -205,7 +206,8 @@ describe("a hostile PNG", function()
   it("with less data than pixels, or none, is refused", function()
     refusal.check("format", { "PNG: " }, decode, SIGNATURE .. ihdr(17, 14) .. png:sub(first.stop))
     refusal.check("format", { "PNG: " }, decode, SIGNATURE .. ihdr(17, 13) .. chunk("IEND", ""))
-    refusal.check("format", { "PNG: " }, decode, SIGNATURE .. ihdr(17, 13) .. chunk("IDAT", "abcdefgh") .. chunk("IEND", ""))
+    refusal.check("format", { "PNG: " }, decode,
+      SIGNATURE .. ihdr(17, 13) .. chunk("IDAT", "abcdefgh") .. chunk("IEND", ""))
     refusal.check("format", { "PNG: " }, decode, SIGNATURE .. ihdr(17, 13, 8, 3) .. png:sub(first.stop)) -- no palette
   end)
 end)
@@ -312,7 +314,8 @@ describe("a damaged picture", function()
     local folder = process.folder()
     process.write_file(folder .. "/text.png", "hello")
     local form = { height = 1, width = 1, channels = 1, table = core.tensor { 256 } }
-    refusal.check("format", { folder .. "/text.png: neither PNG nor JPEG" }, core.image_load, { folder .. "/text.png" }, form)
+    local path = folder .. "/text.png"
+    refusal.check("format", { path .. ": neither PNG nor JPEG" }, core.image_load, { path }, form)
     process.remove(folder)
   end)
 end)

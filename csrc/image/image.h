@@ -1,11 +1,13 @@
 /* image.h - PNG and JPEG pictures as 8-bit pixels, resized, and as the numbers of a network.
  *
  * Everything here is plain arrays. Pictures are strangers' files: sizes are checked before memory is asked for, a file
- * that is damaged anywhere (also where most programs would go on) is refused, and the work is bounded by the limits below.
+ * that is damaged anywhere (also where most programs would go on) is refused, and the work is bounded by the limits
+ * below.
  *
- * What a file's pixels become: 8 bits per channel, gray or RGB. 16 bits are scaled by 255/65535 and rounded; palettes are
- * looked up; transparency is dropped, not composited; gamma, colour profiles, EXIF orientation and the further frames of
- * an APNG are ignored. JPEG is decoded with the accurate integer DCT and smooth chroma upsampling. CMYK is refused.
+ * What a file's pixels become: 8 bits per channel, gray or RGB. 16 bits are scaled by 255/65535 and rounded; palettes
+ * are looked up; transparency is dropped, not composited; gamma, colour profiles, EXIF orientation and the further
+ * frames of an APNG are ignored. JPEG is decoded with the accurate integer DCT and smooth chroma upsampling. CMYK is
+ * refused.
  *
  *   espq_image image;
  *   if (espq_image_decode(bytes, size, 3, &image, err)) return err->status;
@@ -38,12 +40,12 @@ typedef struct espq_image {
 espq_status espq_image_decode(const void *bytes, size_t size, int channels, espq_image *out, espq_error *err);
 
 /* Bilinear, with half-pixel centres, smoothed when it gets smaller. For each axis of n pixels that is scaled to m:
- * output x looks at c = (x + 1/2) n/m with a triangle of half-width s = max(n/m, 1); the pixels i from floor(c - s + 1/2)
- * up to but without floor(c + s + 1/2) have the weight max(0, 1 - |i + 1/2 - c| / s), divided by their sum and rounded to
- * 22 fractional bits. Rows first, rounded to 8 bits, then columns.
+ * output x looks at c = (x + 1/2) n/m with a triangle of half-width s = max(n/m, 1); the pixels i from
+ * floor(c - s + 1/2) up to but without floor(c + s + 1/2) have the weight max(0, 1 - |i + 1/2 - c| / s), divided by
+ * their sum and rounded to 22 fractional bits. Rows first, rounded to 8 bits, then columns.
  *
- * shorter 0: the picture is stretched to height x width. Else its shorter side is scaled to `shorter`, its longer one in
- * proportion (rounded down), and the centre of height x width is cut out; ESPQ_EFORMAT where it does not reach. */
+ * shorter 0: the picture is stretched to height x width. Else its shorter side is scaled to `shorter`, its longer one
+ * in proportion (rounded down), and the centre of height x width is cut out; ESPQ_EFORMAT where it does not reach. */
 espq_status espq_image_resize(const espq_image *in, int height, int width, int shorter, espq_image *out,
                               espq_error *err);
 
@@ -56,9 +58,9 @@ typedef struct espq_image_form {
   const float *table; /* channels x 256: what a pixel's value becomes, in the order of the output's channels */
 } espq_image_form;
 
-/* Reads n files, on so many threads (0: one per CPU), and writes height * width * channels numbers for each, in the order
- * of the paths. problems[i].status says how file i fared; its text begins with the path. The result is ESPQ_OK when all
- * went well, else the first problem, which *err repeats. */
+/* Reads n files, on so many threads (0: one per CPU), and writes height * width * channels numbers for each, in the
+ * order of the paths. problems[i].status says how file i fared; its text begins with the path. The result is ESPQ_OK
+ * when all went well, else the first problem, which *err repeats. */
 espq_status espq_image_load(const char *const *paths, size_t n, const espq_image_form *form, int threads, float *out,
                             espq_error *problems, espq_error *err);
 

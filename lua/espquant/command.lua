@@ -160,8 +160,8 @@ end
 --- --data, --scale and the options of files and pictures.
 function M.add_data(parser)
   parser:option "-d --data":count "+":argname "FILE"
-    :description(".npy, .npz, IDX (also .gz), .pickle, .csv or raw file, images first; a PNG or JPEG file, or a folder of "
-      .. "them; NAME=FILE, repeated, for a model of several inputs.")
+    :description(".npy, .npz, IDX (also .gz), .pickle, .csv or raw file, images first; a PNG or JPEG file, or a folder "
+      .. "of them; NAME=FILE, repeated, for a model of several inputs.")
   parser:option "--scale":argname "FACTOR":convert(factor)
     :description "What each number of the data is multiplied by, for example 1/256."
   M.add_file_options(parser)

@@ -81,8 +81,8 @@ local function refuse_mixture(path, pictures, classes, filled)
   for _, class in ipairs(classes) do
     if #class.pictures == 0 then empty[#empty + 1] = class.name end
   end
-  return nil, ("%s: no picture in %d of %d classes (%s): fill or remove them, they shift the labels"):format(path, #empty,
-    filled + #empty, shorten(empty)), "format"
+  return nil, ("%s: no picture in %d of %d classes (%s): fill or remove them, they shift the labels"):format(path,
+    #empty, filled + #empty, shorten(empty)), "format"
 end
 
 --- The pictures: a table of files (paths), notes (texts), and, where there are classes, classes (names) and labels (one

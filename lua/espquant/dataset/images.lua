@@ -1,12 +1,12 @@
 --- Datasets of pictures: a folder of PNG and JPEG files (see folder.lua), one file, or a list of paths. They are read
 --- batch by batch in every pass, on several threads; the order is that of the files.
 ---
----     local d = espquant.dataset("photos", { scale = 1 / 255, mean = { 0.485, 0.456, 0.406 }, std = { 0.229, 0.224, 0.225 } })
+---     local d = espquant.dataset("photos", { scale = 1 / 255, mean = { 0.485, 0.456, 0.406 }, std = 0.225 })
 ---     d:count()  d.files  d.classes  d.labels  d:tensor()  for batch in d:batches() do ... end
 ---
 --- Options; what is not given follows from the input of the model that the dataset is used with:
 ---   size    {height, width}, or one number for both: what pictures are resized to (rule: csrc/image/image.h)
----   crop    number: the shorter side is scaled to it and the centre of `size` is cut out; without it pictures are stretched
+---   crop    number: the shorter side is scaled to it and the centre of `size` is cut out, instead of stretching
 ---   order   "rgb", "bgr" or "gray"
 ---   layout  "nchw" or "nhwc"
 ---   scale, mean, std   a pixel v of 0..255 becomes (v * scale - mean) / std, rounded to float32 once; mean and std are
@@ -180,8 +180,8 @@ function Images:fit(input)
   if not ok then return nil, message, code end
   form.table, message = lookup(self.options, form.channels)
   if not form.table then
-    return nil, ("%s: %s: %d numbers for %d channels"):format(self.where, message, #self.options[message], form.channels),
-      "format"
+    return nil, ("%s: %s: %d numbers for %d channels"):format(self.where, message, #self.options[message],
+      form.channels), "format"
   end
   local copy = { form = form, shape = other_shape(form, shape) }
   for key, value in pairs(self) do copy[key] = value end
@@ -223,8 +223,8 @@ local function refuse(self, problems, at, step)
     #self.files), problems)
 end
 
---- Iterator of float32 batches, as they fit the model; at most 64 images and 64 MB. Raises an error object that names all
---- files that cannot be read.
+--- Iterator of float32 batches, as they fit the model; at most 64 images and 64 MB. Raises an error object that names
+--- all files that cannot be read.
 function Images:batches()
   local data = self.form and self or errors.check(self:fit())
   local form, at = data.form, 1
