@@ -71,6 +71,12 @@ local LUA_EDGES = {
   ["export.cpp"] = {
     "export.cpp_layers", "export.cpp_names", "export.cpp_text", "export.output", table.unpack(LIBRARY),
   },
+  ["export.codegen"] = {
+    "export.codegen_plan", "export.codegen_text", "export.cpp_layers", "export.cpp_names", "export.cpp_text",
+    "export.output", table.unpack(LIBRARY),
+  },
+  ["export.codegen_plan"] = { "core", "export.codegen_rules" },
+  ["export.codegen_rules"] = { "core", "export.codegen_window" },
   ["export.convert"] = { "npy", "export.cpp_names", "export.cpp_text", "export.output", table.unpack(LIBRARY) },
   ["export.*"] = { table.unpack(LIBRARY) },
 }

@@ -12,6 +12,7 @@ local M = {}
 local MODULES = {
   Calibrator = "espquant.calibrator",
   Evaluator = "espquant.evaluator",
+  codegen = "espquant.export.codegen",
   convert = "espquant.export.convert",
   dataset = "espquant.dataset",
   errors = "espquant.errors",

@@ -2,7 +2,7 @@
 ---
 ---     local layers = cpp_layers.new { table = qtable, names = names, chip = true, bits = 8, per_channel = false,
 ---                                     target = "esp32s3", log = print }
----     layers:collect(model)            -- fills layers.objects
+---     layers:collect(model)            -- fills layers.objects, and layers.called: node -> name of its objects
 ---     layers:info(model)               -- the lines of print_model_info
 ---     if #layers.problems > 0 then ... end
 ---
@@ -254,8 +254,9 @@ function Layers:node(node)
     if e_weight then self:bias(node, name, e_weight) end
   elseif KINDS[node.op_type] then
     local owner = self:owner(node)
-    self:activation(node, owner and self.called[owner] or self:name(node))
-  elseif self.chip then
+    self.called[node] = owner and self.called[owner] or self:name(node)
+    self:activation(node, self.called[node])
+  elseif self.chip and not self.holds_constants then
     self:warn_of_constants(node)
   end
 end
