@@ -48,6 +48,7 @@ describe("the program of a recorded model #unit", function()
     { "sub_mul_110", "int8", "per-tensor" },
     { "leaky_net_112", "int16", "per-tensor", "esp32" },
     { "prelu_net_113", "int8", "per-channel" },
+    { "max_min_111", "int8", "per-tensor" },
     { "multi_out_115", "int8", "per-tensor" },
   }
   local layers = 0
@@ -129,6 +130,19 @@ describe("the program of a small model #unit", function()
       Conv   p k -> y  kernel_shape=3,3 dilations=2,2
       output y
     ]], { 2, 4, 4 }, "const  k  18,2,3,3" },
+    { "Max and Min of several exponents, with constants and rows too", [[
+      input  x  N,2,4,4
+      const  zero  1
+      const  six  1
+      Conv   x k -> c  kernel_shape=1,1
+      Max    c zero -> a
+      Min    a six -> i
+      Max    i x -> m
+      Flatten m -> f
+      Flatten c -> g
+      Min    f g -> y
+      output y
+    ]], { 2, 4, 4 }, "const  k  2,2,1,1" },
     { "a matrix product over the last axis, and Unsqueeze", [[
       input  x  N,4,6
       ints   one  1
@@ -140,15 +154,16 @@ describe("the program of a small model #unit", function()
     ]], { 4, 6 }, "const  w  6,5\nconst  k  3,1,2,2" },
   }
 
-  for _, case in ipairs(CASES) do
+  local CONFIGURATIONS = { { "int8", "per-channel" }, { "int16", "per-tensor" }, { "int8", "per-tensor" } }
+
+  for i, case in ipairs(CASES) do
     local name, text, shape, constants = table.unpack(case)
-    for _, config in ipairs { { "int8", "per-channel" }, { "int16", "per-tensor" } } do
-      it(("computes the simulation's integers: %s, %s"):format(name, config[1]), function()
-        local model = net.model((text:gsub("(input[^\n]*\n)", "%1" .. constants .. "\n", 1)))
-        local images = net.tensor({ 4, table.unpack(shape) }, 5)
-        assert.is_true(check(model, images, { bits = config[1], granularity = config[2] }) > 0)
-      end)
-    end
+    local bits, granularity = table.unpack(CONFIGURATIONS[i % #CONFIGURATIONS + 1])
+    it(("computes the simulation's integers: %s, %s %s"):format(name, bits, granularity), function()
+      local model = net.model((text:gsub("(input[^\n]*\n)", "%1" .. constants .. "\n", 1)))
+      local images = net.tensor({ 4, table.unpack(shape) }, 5)
+      assert.is_true(check(model, images, { bits = bits, granularity = granularity }) > 0)
+    end)
   end
 
   it("is told apart from one that is wrong", function()

@@ -157,18 +157,45 @@ local function spread(t, shape)
   return assert(one:astype(t.dtype))
 end
 
+-- elements, exponent, ref.
+local Constant = {}
+Constant.__index = Constant
+
+--- Brings the elements to another exponent: floored, saturated.
+function Constant:rescale(e)
+  local t, list = self.elements, self.elements:reshape({ -1 }):totable()
+  local top = t.dtype == "int8" and 127 or 32767
+  for i, v in ipairs(list) do
+    list[i] = math.tointeger(math.max(-top - 1, math.min(top, (v * 2.0 ^ (self.exponent - e)) // 1)))
+  end
+  self.elements, self.exponent = core.tensor_from(list, t.dtype, t.shape), e
+end
+
 --- An integer constant of the quantized graph as an object of this order and shape, spread over dims.
 function Plan:constant(node, index, dims, order, shape)
   local input = self:q_node(node):input(index)
+  local ref = { shape = shape }
   local ok, t = pcall(spread, input.constant, { 1, table.unpack(dims) })
   if not ok or t.count ~= Plan.count(dims) then
     self:problem(node, "its constant '%s' is larger than its other operand", input.name)
-    return { shape = shape }
+    return ref
   end
-  local perm = { 0, table.unpack(order) }
-  local ref = { shape = shape, constant = { elements = t:transpose(perm):copy(), exponent = input.quant.exponents[1] } }
-  ref.constant.ref, self.constants[#self.constants + 1] = ref, ref.constant
+  local elements = t:transpose({ 0, table.unpack(order) }):copy()
+  ref.constant = setmetatable({ elements = elements, exponent = input.quant.exponents[1], ref = ref }, Constant)
+  self.constants[#self.constants + 1] = ref.constant
   return ref
+end
+
+--- The same numbers at another exponent: an average over windows of one element.
+function Plan:rescale(node, ref, from, to)
+  local text = "%s: an operand goes from exponent %d to %d by an AvgPool2D of 1 x 1"
+  self.warnings[#self.warnings + 1] = text:format(node:label(), from, to)
+  local shape = #ref.shape == 3 and ref.shape or { 1, 1, Plan.count(ref.shape) }
+  local pooled = self:add({
+    class = "AvgPool2D", header = "avg_pool2d", inputs = { self:reshape(ref, shape) },
+    arguments = function() return ("%d, {1, 1}, dl::PADDING_VALID, {}, 1, 1"):format(to) end,
+  }, shape)
+  return self:reshape(pooled, ref.shape)
 end
 
 --- Gives a node another constant in place of an input: of its own, where others read the old one. `aliases` tells the

@@ -220,33 +220,31 @@ local function operands(plan, node)
   return refs, dims, state.order
 end
 
-local function equal_exponents(plan, node)
+-- The operands at the output's exponent, which the runtime's comparisons need: constants are floored here.
+local function align(plan, node, refs)
   local e, q = plan:exponent(node:output(1)), plan:q_node(node)
-  for _, value in ipairs(q.inputs) do
-    if value.quant.exponents[1] ~= e then
-      local text = "'%s' has the exponent %d and the output %d; ESP-DL v1 compares equal ones: set them in the table"
-      plan:problem(node, text, value.name, value.quant.exponents[1], e)
-      return false
-    end
+  for i, value in ipairs(q.inputs) do
+    local from = value.quant.exponents[1]
+    if from ~= e and refs[i].constant then refs[i].constant:rescale(e)
+    elseif from ~= e then refs[i] = plan:rescale(node, refs[i], from, e) end
   end
-  return true
 end
 
 -- Sub2D::call of ESP-DL v1.1 sets its output's exponent to that of the first operand, whatever it was made with.
 local function warn_of_sub(plan, node)
   local first, e = plan:q_node(node):input(1).quant.exponents[1], plan:exponent(node:output(1))
   if first == e then return end
-  local text = "%s: Sub2D of ESP-DL v1.1 may compute with the first operand's exponent %d in place of %d: watch its test"
+  local text = "%s: Sub2D of ESP-DL v1.1 may take the first operand's exponent %d in place of %d: watch its test"
   plan.warnings[#plan.warnings + 1] = text:format(node:label(), first, e)
 end
 
 local function binary(class, header, needs_equal)
   return function(plan, node)
     if #node.inputs ~= 2 then return plan:problem(node, "has %d operands, ESP-DL v1 takes two", #node.inputs) end
-    if needs_equal and not equal_exponents(plan, node) then return end
     local refs, dims, order = operands(plan, node)
     if not refs then return end
     if class == "Sub2D" then warn_of_sub(plan, node) end
+    if needs_equal then align(plan, node, refs) end
     local y = node:output(1)
     local e = not needs_equal and ("%d, NULL"):format(plan:exponent(y)) or nil
     plan:layer(node, y, {
