@@ -245,6 +245,16 @@ describe("a table", function()
     end
   end)
 
+  it("with an entry that holds nothing is refused in the original's words", function()
+    local g = net.model(MODEL)
+    local t = calibrate(g, { mode = "original" })
+    t:get "w".exponents = {}
+    local err = raised(prepared, g, { mode = "original" }, t)
+    assert.same({ "the provided quantization table is not complete", "ValueError", 1 },
+      { err.message, err.exception, #err.problems })
+    assert.matches("^Conv 'Conv_c' %(.*the provided quantization parameter for w is empty", tostring(err.problems[1].message))
+  end)
+
   it("without entries is refused in the original's words", function()
     assert.equal("the provided quantization table is empty",
       raised(prepared, net.model(MODEL), { mode = "original" }, qtable.new {}).message)

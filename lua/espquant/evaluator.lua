@@ -72,16 +72,24 @@ local function each_needed(model, need)
   end
 end
 
+-- What is missing of a tensor's entry, in the original's words; nil: nothing.
+local function missing_entry(t, name)
+  local entry = t:get(name)
+  if not entry then return ("the quantization parameter for %s is not provided"):format(name) end
+  local is_empty = entry.exponents and #entry.exponents == 0 and entry.kind ~= "shape"
+  return is_empty and ("the provided quantization parameter for %s is empty"):format(name) or nil
+end
+
 -- "original" mode: all missing entries, each with the original's line and the node that wants it.
 local function check_complete(model, t)
   local missing, seen = { exception = "ValueError" }, {}
   each_needed(model, function(value, node)
-    if seen[value.name] or t:get(value.name) then return end
+    local line = not seen[value.name] and missing_entry(t, value.name)
     seen[value.name] = true
+    if not line then return end
     local is_operand = value.constant and core.op(node.op_type, node.domain).v1.aligns
     local remedy = is_operand and 'only mode "chip" quantizes constant operands' or "calibrate this model"
-    missing[#missing + 1] = quant.problem(node,
-      ("the quantization parameter for %s is not provided; %s"):format(value.name, remedy))
+    missing[#missing + 1] = quant.problem(node, line .. "; " .. remedy)
   end)
   if #missing > 0 then errors.raise("format", "the provided quantization table is not complete", missing) end
 end

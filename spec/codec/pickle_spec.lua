@@ -361,7 +361,7 @@ describe("pickle.decode_table", function()
     end
     refused("N.", "holds a None, expected a dict")
     refused("].", "holds a list")
-    refused("}.", "dict is empty")
+    refused("}.", "the provided quantization table is empty")
     refused("}K\1K\1s.", "key '1' is no str")
     refused("}" .. text "conv\n" .. "Ns.", "entry 'conv\\x0A' is a None")
     refused("}" .. text "a" .. "\x88s.", "is a bool")

@@ -110,7 +110,7 @@ local function check_refused(model, data, said)
   refusal.check(code, { said }, measure, model, data)
 end
 
-describe("of the forms of operators #unit,", function()
+describe("of the forms of operators,", function()
   for _, group in ipairs(forms) do
     for _, form in ipairs(group.works) do
       it("works on " .. group[1]:match "^[^;]*" .. ": " .. form, function()

@@ -92,7 +92,7 @@ local function read_table(bytes, limits)
   if globals.type_name(dict) ~= "dict" then
     fault.raise("format", "pickle table: the file holds a %s, expected a dict", globals.type_name(dict))
   elseif #dict.keys == 0 then
-    fault.raise("format", "pickle table: the dict is empty")
+    fault.raise("format", "pickle table: the provided quantization table is empty")
   end
   writer.check_count(#dict.keys)
   return read_entries(dict)
