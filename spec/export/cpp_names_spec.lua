@@ -1,6 +1,7 @@
 -- Names in C++ files.
 local coefficients = require "spec.support.coefficients"
 local cpp_names = require "espquant.export.cpp_names"
+local process = require "spec.support.process"
 
 local model_of, table_of, conv = coefficients.model_of, coefficients.table_of, coefficients.conv
 
@@ -66,7 +67,9 @@ describe("names in the C++ file", function()
     assert.equal("_8bit", names:namespace "8bit")
     assert.equal("class_", names:namespace "class")
     assert.equal("dl_", names:namespace "dl")
-    assert.equal(4, #log)
+    assert.equal("Filter_", names:namespace "Filter")
+    assert.equal("time_", names:namespace "time")
+    assert.equal(6, #log)
     _, log, names = namer(false)
     assert.equal("class", names:namespace "class")
     assert.same({}, log)
@@ -80,5 +83,25 @@ describe("names in the C++ file", function()
     assert.matches("namespace my_model\n", r.hpp)
     assert.matches("get_h_filter%(%)", r.hpp)
     assert.matches("get_h_2_filter%(%)", r.hpp)
+  end)
+
+  it("compile, whatever they were #unit", function()
+    local names = {
+      "int", "class", "a/b", "a-b", "A_b", "\xC3\xA9t\xC3\xA9", "\xC3\xA0t\xC3\xA0", "1", "get_x", "x", "NULL",
+      "Filter", 'q"; #error', "\xFF", "*/ /*", "line\nbreak",
+    }
+    local model = model_of({ 1, 2, 3, 3 }, function(g, x)
+      for i, name in ipairs(names) do x = conv(g, x, name, "h" .. i, 2, 2) end
+      return x
+    end)
+    for _, file in ipairs { "class", "Filter", "time", "\xC3\xA9", "main" } do
+      local r = run.export(model, table_of(model), { name = file, granularity = "per-tensor" })
+      assert.is_true(r.ok, r.message)
+      local stub = process.root .. "/spec/codegen/stub"
+      local compiled = process.run {
+        "g++", "-std=c++17", "-Wall", "-fsyntax-only", "-I" .. stub, run.folder .. "/" .. file .. ".cpp",
+      }
+      assert.equal("", compiled.stderr)
+    end
   end)
 end)

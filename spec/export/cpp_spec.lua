@@ -110,6 +110,20 @@ namespace coefficient
     assert.matches("{1, 3, 2, 3}, {1, 2}%)", r.cpp)
   end)
 
+  it("warns of a weight in the order of ONNX behind a flattened image", function()
+    local function flattened(shape)
+      local model = model_of(shape, function(g, x)
+        local count = shape[2] * shape[3] * shape[4]
+        return node(g, "Gemm", "fc", { node(g, "Flatten", "f", { x }, "flat"),
+          constant(g, "w", ramp(count * 2), { count, 2 }) }, "y")
+      end)
+      return table.concat(run.export(model, table_of(model)).log, "\n")
+    end
+    assert.matches("warning: Gemm 'fc' reads a flattened image", flattened { 1, 3, 2, 2 })
+    assert.is_nil(flattened({ 1, 1, 2, 2 }):find "warning")
+    assert.is_nil(flattened({ 1, 3, 1, 1 }):find "warning")
+  end)
+
   it("warns of what the file cannot hold", function()
     local model = model_of({ 1, 4, 3, 3 }, function(g, x)
       local w = constant(g, "w", ramp(8), { 4, 2, 1, 1 })

@@ -171,7 +171,7 @@ local function plan_of(graph, q, qtable, o, names)
   plan.input_exponent = plan:exponent(graph.inputs[1])
   local layers = cpp_layers.new {
     table = with_aliases(qtable, plan.aliases), names = names, chip = true, bits = o.bits, per_channel = o.per_channel,
-    target = o.target, log = o.log, holds_constants = true,
+    target = o.target, log = o.log, is_program = true,
   }
   layers:collect(graph)
   if #layers.problems > 0 then return refuse(layers.problems, "format") end

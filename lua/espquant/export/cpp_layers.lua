@@ -6,6 +6,8 @@
 ---     layers:info(model)               -- the lines of print_model_info
 ---     if #layers.problems > 0 then ... end
 ---
+--- `is_program`: codegen writes constants of other layers, and weights in the runtime's order, so nobody is warned.
+---
 --- Every problem is one line with the node's name; all are found in one run.
 
 local core = require "espquant.core"
@@ -122,6 +124,16 @@ function Layers:warn_of_groups(node, shape)
   end
 end
 
+-- The file keeps ONNX's order, as the original's does; a layer that reads an image which the runtime flattened meets
+-- another one.
+function Layers:warn_of_order(node)
+  local reshape = node:input(1).producer
+  local image = reshape and (reshape.op_type == "Flatten" or reshape.op_type == "Reshape") and reshape:input(1).shape
+  if not image or #image ~= 4 or image[2] == 1 or image[3] == 1 and image[4] == 1 then return end
+  self:warn("%s reads a flattened image: its weight is in ONNX's order C, H, W, the runtime's images are H, W, C; "
+    .. "transpose the image before, or use codegen", node:label())
+end
+
 --- Adds the filter; returns its exponents, or nil after adding a problem.
 function Layers:filter(node, name)
   local weight = node:input(2)
@@ -132,6 +144,7 @@ function Layers:filter(node, name)
     return self:problem("%s: its weight '%s' has rank %d, no filter's", node:label(), weight.name, constant.rank)
   end
   self:warn_of_groups(node, constant.shape)
+  if self.chip and not self.is_program and node.op_type ~= "Conv" then self:warn_of_order(node) end
   local axis = quant.v1.weight_axis(node)
   local e = self:exponents(node:label(), weight.name, "weight", self.per_channel and constant.shape[axis + 1] or 1)
   local q = e and self:quantize(node, constant, e, self.bits, axis)
@@ -256,7 +269,7 @@ function Layers:node(node)
     local owner = self:owner(node)
     self.called[node] = owner and self.called[owner] or self:name(node)
     self:activation(node, self.called[node])
-  elseif self.chip and not self.holds_constants then
+  elseif self.chip and not self.is_program then
     self:warn_of_constants(node)
   end
 end

@@ -11,6 +11,7 @@ Names.__index = Names
 
 local M = {}
 
+-- Keywords, then what the file itself uses, then what headers of C declare outside of namespaces.
 local RESERVED = {}
 for word in ([[alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t char8_t
   class co_await co_return co_yield compl concept const const_cast consteval constexpr constinit continue decltype
@@ -18,7 +19,11 @@ for word in ([[alignas alignof and and_eq asm auto bitand bitor bool break case 
   long mutable namespace new noexcept not not_eq nullptr operator or or_eq private protected public register
   reinterpret_cast requires return short signed sizeof static static_assert static_cast std struct switch template this
   thread_local throw true try typedef typeid typename union unsigned using virtual void volatile wchar_t while xor
-  xor_eq]]):gmatch "%S+" do
+  xor_eq
+  Activation Bias Constant Filter LeakyReLU Linear NULL PReLU ReLU
+  abort abs atof atoi atol bsearch calloc clock div errno exit exp free getenv index labs ldiv linux log main malloc
+  memchr memcmp memcpy memmove memset mktime pow qsort raise rand random read realloc remove rename select setjmp signal
+  sin sleep sqrt srand stdin stdout strlen system tan time unix wait write]]):gmatch "%S+" do
   RESERVED[word] = true
 end
 
