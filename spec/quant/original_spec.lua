@@ -41,6 +41,14 @@ describe("the original's rewrite", function()
     assert.same({ { 128, 384, -128, -384, 32767, -32768 } }, (run(g, t, x, { bits = 16 })))
   end)
 
+  it("rounds alike in models that are older than Round", function()
+    local g = net.model "input x N,1\n Flatten x -> y\n output y"
+    g.opset = 8
+    local t = table_of { { "x", "input", { -15 } }, { "y", "activation", { -15 } } }
+    local x = floats({ 0.5 / 32768, 1.5 / 32768, -2.5 / 32768, 0.7, -1, 200.3, -1e30, 1 / 0 }, { 8, 1 })
+    assert.same({ { 0, 2, -2, 22938, -32768, 32767, -32768, 32767 } }, (run(g, t, x, { bits = 16 })))
+  end)
+
   it("floors the sum, adds the bias after the shift, clips", function()
     local g = net.model(GEMM, { w = floats({ 1, -1 }, { 1, 2 }), b = floats { 0.5, 0.5 } })
     local t = table_of { { "x", "input", { -7 } }, { "w", "weight", { -6 } }, { "b", "bias", { -3 } },

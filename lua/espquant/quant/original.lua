@@ -48,6 +48,14 @@ function Rewrite:floor(x)
   return self:op("Floor", { x })
 end
 
+-- Half to even. Before opset 11 there is no Round: beside 1.5 * 2^23 a float32 has no room for a fraction; what is too
+-- large for this trick is clipped anyway.
+function Rewrite:round(x)
+  if self.graph.opset >= 11 then return self:op("Round", { x }) end
+  local large = self:constant(scalar(1.5 * 2 ^ 23))
+  return self:op("Sub", { self:op("Add", { x, large }), large })
+end
+
 function Rewrite:clip(x, bits)
   local lo, hi = -2.0 ^ (bits - 1), 2.0 ^ (bits - 1) - 1
   if self.graph.opset < 11 then return self:op("Clip", { x }, { min = lo, max = hi }) end
@@ -114,7 +122,7 @@ end
 function Rewrite:sum_in_bytes(x, weight, sum)
   local w_high = weight:quantize(8, 16):astype "float32"
   local w_low = weight - w_high * 256
-  local x_high = self:op("Round", { self:mul(x, 1 / 256) })
+  local x_high = self:round(self:mul(x, 1 / 256))
   local x_low = self:op("Sub", { x, self:mul(x_high, 256) })
   local middle = self:op("Add", { sum(x_high, w_low), sum(x_low, w_high) })
   local high = self:op("Add", { self:mul(sum(x_high, w_high), 256), middle })
@@ -235,7 +243,7 @@ function Rewrite:input(value)
   local s = self:scale(value)
   local readers = value:users()
   self.before = self.graph:node_list()[1]
-  local q = self:clip(self:op("Round", { self:mul(value, 1 / s) }), self.bits)
+  local q = self:clip(self:round(self:mul(value, 1 / s)), self.bits)
   for _, node in ipairs(readers) do
     for i, input in ipairs(node.inputs) do
       if input and input == value then node:set_input(i, q) end
@@ -254,8 +262,9 @@ function Rewrite:replace(node, result)
 end
 
 function Rewrite:run()
+  local nodes = self.graph:node_list() -- the model's, without those that `input` adds
   for _, value in ipairs(self.graph.inputs) do self:input(value) end
-  for _, node in ipairs(self.graph:node_list()) do
+  for _, node in ipairs(nodes) do
     local rule = RULES[node.op_type]
     if rule then
       self.before = node
