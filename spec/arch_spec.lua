@@ -53,6 +53,7 @@ local LUA_EDGES = {
   ["quant"] = { "core", "quant.*", "qtable" },
   ["quant.*"] = { "core", "quant.*", "qtable", "shape" },
   ["dataset"] = { "core", "errors", "codec.*", "dataset.*", "shape" },
+  ["dataset.raw"] = { "core", "errors", "codec.*", "dataset.folder" },
   ["dataset.images"] = { "core", "errors", "dataset.folder" },
   ["dataset.folder"] = { "@lfs" },
   ["dataset.open"] = { "core", "dataset.*" },

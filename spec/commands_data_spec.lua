@@ -30,11 +30,13 @@ local function pickled()
   local function dtype(code) return text "numpy" .. text "dtype" .. "\x93" .. text(code) .. "\x89\x88\x87R(K\3"
     .. text "<" .. "NNNJ\xFF\xFF\xFF\xFFJ\xFF\xFF\xFF\xFFK\0tb" end
   local function array(shape, code, data)
-    return text "numpy._core.multiarray" .. text "_reconstruct" .. "\x93" .. text "numpy" .. text "ndarray" .. "\x93K\0\x85C\1b\x87R"
+    return text "numpy._core.multiarray" .. text "_reconstruct" .. "\x93" .. text "numpy" .. text "ndarray"
+      .. "\x93K\0\x85C\1b\x87R"
       .. "(K\1" .. shape .. dtype(code) .. "\x89B" .. string.pack("<s4", data) .. "tb"
   end
   local list = core.tensor_from(labels, "uint8")
-  return "\x80\4" .. array("(K\x3CK\1K\x1CK\x1Ct", "u1", images:tobytes()) .. array("K\x3C\x85", "u1", list:tobytes()) .. "\x86."
+  return "\x80\4" .. array("(K\x3CK\1K\x1CK\x1Ct", "u1", images:tobytes())
+    .. array("K\x3C\x85", "u1", list:tobytes()) .. "\x86."
 end
 
 describe("data of other formats", function()
@@ -136,7 +138,8 @@ describe("a quantization table", function()
   end)
 
   it("is told what a pickle does not say", function()
-    output("table", "t.pickle", "-o", "full.json", "--bits", "int8", "--granularity", "per-channel", "--method", "minmax")
+    output("table", "t.pickle", "-o", "full.json", "--bits", "int8", "--granularity", "per-channel",
+      "--method", "minmax")
     assert.matches("^quantization table: v1 int8 per%-channel minmax, 25 entries\n", output("info", "full.json"))
     assert.matches("clipped to %[%-128, 127%]", output("info", "full.json"))
     local r = espquant("table", "full.json", "-o", "other.json", "--bits", "int16")

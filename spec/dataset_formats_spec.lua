@@ -94,7 +94,8 @@ describe("a dataset of a pickle", function()
       local data = assert(dataset.open(path, { array = "f2 fortran" }))
       assert.same({ "2x2x3", range(0, 11) }, drain(data))
       assert.equal(28, #assert(dataset.open(path)):names())
-      assert.same({ 1, 1 }, { assert(dataset.open(path)):raw "?":max(), assert(dataset.open(path)):raw "u8".shape[1] - 1 })
+      local all = assert(dataset.open(path))
+      assert.same({ 1, 2 }, { all:raw "?":max(), all:raw "u8".shape[1] })
     end)
   end)
 
@@ -137,7 +138,10 @@ describe("a dataset of CSV", function()
       assert.equal(2, data:count())
       assert.is_nil(data.labels)
     end
-    for separator, text in pairs { [";"] = "1;2.5;-3\n4;5;600", [" "] = "1 2.5  -3 \n 4\t5 600", ["|"] = "1|2.5|-3\n4|5|600" } do
+    local others = {
+      [";"] = "1;2.5;-3\n4;5;600", [" "] = "1 2.5  -3 \n 4\t5 600", ["|"] = "1|2.5|-3\n4|5|600",
+    }
+    for separator, text in pairs(others) do
       assert.same(want, drain(assert(dataset.open(put("n.csv", text), { separator = separator }))))
     end
     assert.same(want, drain(assert(dataset.open(put("n.tsv", "1\t2.5\t-3\n4\t5\t600")))))
@@ -176,7 +180,8 @@ describe("a dataset of CSV", function()
   it("tells all that is wrong, with lines and columns", function()
     fails(put("ragged.csv", "1,2,3\n4,5\n6,7,8,9\n1,2,3\n,\n"), {}, "format", "line 2: 2 fields, expected 3",
       "line 3: 4 fields, expected 3", "line 5: 2 fields")
-    fails(put("word.csv", "1,2\n3,four\nnan,0x10\n5,\n1.2.3,1e\n"), {}, "format", "line 2, column 2: 'four' is no number",
+    fails(put("word.csv", "1,2\n3,four\nnan,0x10\n5,\n1.2.3,1e\n"), {}, "format",
+      "line 2, column 2: 'four' is no number",
       "line 3, column 1: 'nan'", "line 3, column 2: '0x10'", "line 4, column 2: ''", "line 5, column 1: '1.2.3'",
       "line 5, column 2: '1e'")
     fails(put("comma.csv", "1,5;2,5\n"), { separator = ";" }, "format", "no row")
@@ -193,8 +198,10 @@ describe("a dataset of CSV", function()
     fails(put("label.csv", "1\n"), { labels = 1 }, "format", "no column but the label's")
     fails(put("shape.csv", "1,2,3\n"), { shape = { 2, 2 } }, "format", "3 numbers in a row, the shape 2x2 has 4")
     fails(put("dtype.csv", "1,2,3\n"), { dtype = "uint8" }, "format", "option 'dtype' is for other files")
-    assert.error_matches(function() dataset.open(put("s.csv", "1"), { separator = "ab" }) end, "separator: one character")
-    assert.error_matches(function() dataset.open(put("s.csv", "1"), { separator = 1 }) end, "separator: a string expected")
+    assert.error_matches(function() dataset.open(put("s.csv", "1"), { separator = "ab" }) end,
+      "separator: one character")
+    assert.error_matches(function() dataset.open(put("s.csv", "1"), { separator = 1 }) end,
+      "separator: a string expected")
   end)
 
   it("refuses a line of a gigabyte after the first 16 MB", function()
@@ -222,6 +229,30 @@ describe("a dataset of raw numbers", function()
     assert.matches("images.bin: int16 150x1x2x2$", tostring(data))
   end)
 
+  it("may lie in a folder, its sub-folders being classes", function()
+    local process_folder, options = folder .. "/raws", { dtype = "uint8", shape = { 2 } }
+    os.execute(("mkdir -p '%s/dog' '%s/cat'"):format(process_folder, process_folder))
+    put("raws/dog/2.raw", "\5\6")
+    put("raws/dog/10.BIN", "\1\2\3\4")
+    put("raws/dog/none.bin", "")
+    put("raws/cat/1.bin", "\7\10")
+    put("raws/cat/notes.txt", "text")
+    local data = assert(dataset.open(process_folder, options))
+    assert.same({ { 0, 1, 1, 1 }, { "cat", "dog" } }, { data.labels, data.classes })
+    assert.matches("left out, being no .bin or .raw: cat/notes.txt", data.notes[1], 1, true)
+    local bound = assert(dataset.of(data, model { "x", { "N", 2 } }))
+    for _ = 1, 2 do assert.same({ "4x2", { 7, 10, 1, 2, 3, 4, 5, 6 } }, drain(bound)) end
+    assert.same({ 4, { "cat", "dog" } }, { #bound.labels, bound.classes })
+    put("raws/dog/2.raw", "\5")
+    put("raws/cat/1.bin", "\5\6\7")
+    fails(process_folder, options, "format", "cat/1.bin: 3 bytes are no multiple", "dog/2.raw: 1 bytes are no multiple")
+    fails(process_folder .. "/nothing", options, "io", "No such file")
+    os.execute(("mkdir -p '%s/bird'"):format(process_folder))
+    fails(process_folder, options, "format", "no raw file in 1 of 3 classes (bird)")
+    fails(process_folder .. "/bird", options, "format", "no .bin or .raw in this folder")
+    assert.matches("no .png, .jpg or .jpeg", select(2, dataset.open(process_folder .. "/bird")), 1, true)
+  end)
+
   it("may be larger than memory #unit", function()
     local path = folder .. "/large.raw"
     os.execute(("truncate -s 40G '%s'"):format(path))
@@ -240,9 +271,11 @@ describe("a dataset of raw numbers", function()
     fails(path, { shape = { 10 } }, "format", "give dtype and shape")
     fails(path, { dtype = "uint8" }, "format", "give dtype and shape")
     fails(path, { dtype = "float32", shape = { 1 << 40, 1 << 40 } }, "limit", "overflows")
-    fails(path, { dtype = "uint8", shape = { 1000 }, separator = ";" }, "format", "option 'separator' is for other files")
+    fails(path, { dtype = "uint8", shape = { 1000 }, separator = ";" }, "format",
+      "option 'separator' is for other files")
     fails(folder .. "/missing.raw", { dtype = "uint8", shape = { 1 } }, "io", "No such file")
-    assert.error_matches(function() dataset.open(path, { dtype = "complex64", shape = { 1 } }) end, "no dtype 'complex64'")
+    assert.error_matches(function() dataset.open(path, { dtype = "complex64", shape = { 1 } }) end,
+      "no dtype 'complex64'")
     assert.error_matches(function() dataset.open(path, { dtype = "uint8", shape = { 0 } }) end, "shape: 0 is no size")
     local data, message = dataset.of(assert(dataset.open(put("none.raw", ""), { dtype = "uint8", shape = { 4 } })),
       model { "x", { "N", 4 } })

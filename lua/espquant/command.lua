@@ -86,8 +86,8 @@ end
 
 -- Options of files of arrays on the command line: name -> option of espquant.dataset.
 local FILE_OPTIONS = {
-  data_shape = "shape", data_dtype = "dtype", data_array = "array", data_labels = "labels", data_separator = "separator",
-  data_header = "header",
+  data_shape = "shape", data_dtype = "dtype", data_array = "array", data_labels = "labels",
+  data_separator = "separator", data_header = "header",
 }
 
 --- What tells how a file of arrays is to be read.
@@ -231,7 +231,7 @@ local function refuse_options(path, args, names, what)
 end
 
 local function data_settings(path, args)
-  if not dataset.is_pictures(path) then
+  if not dataset.is_pictures(path, args.data_dtype) then
     refuse_options(path, args, PICTURE_OPTIONS, "PNG and JPEG files")
     return M.file_options(args)
   end

@@ -215,7 +215,8 @@ end
 
 -- --- files --------------------------------------------------------------------------------------------------------
 
---- The recipe for the integers of each input, a line each: in a pickle, which has no kinds, the first entry is the input.
+--- The recipe for the integers of each input, a line each: in a pickle, which has no kinds, the first entry is the
+--- input.
 function Table:input_recipe()
   local bits, lines = self.facts.bits, {}
   local range = bits and ("[%d, %d]"):format(-1 << bits - 1, (1 << bits - 1) - 1) or "the integers of the width"

@@ -8,8 +8,8 @@
 ---       "conv_w": {"bits": 8, "exponents": [-7, null], "kind": "weight"},
 ---       ...
 ---
---- An exponent e means a scale of 2^e; null stands for a scale of 0, "inf" and "nan" for those. Where a scale is no power
---- of two, the entry has "scales" instead of "exponents". Facts and entries are those of `espquant.qtable`.
+--- An exponent e means a scale of 2^e; null stands for a scale of 0, "inf" and "nan" for those. Where a scale is no
+--- power of two, the entry has "scales" instead of "exponents". Facts and entries are those of `espquant.qtable`.
 
 local json = require "espquant.json"
 
@@ -142,7 +142,8 @@ function Reader:order(doc)
   local order = {}
   for _, name in ipairs(doc.order) do
     if type(name) ~= "string" or doc.tensors[name] == nil or seen[name] then
-      self:problem("order: %s is no tensor, or comes twice", type(name) == "string" and "'" .. name .. "'" or show(name))
+      local shown = type(name) == "string" and "'" .. name .. "'" or show(name)
+      self:problem("order: %s is no tensor, or comes twice", shown)
     else
       seen[name], order[#order + 1] = true, name
     end
@@ -179,7 +180,8 @@ local function check_kind(doc)
     return nil, ('no quantization table: expected "format": "%s" and "tensors"'):format(M.FORMAT), "format"
   end
   if doc.version ~= M.VERSION then
-    return nil, ("table version %s: this is espquant for version %d"):format(show(doc.version), M.VERSION), "unsupported"
+    local text = "table version %s: this is espquant for version %d"
+    return nil, text:format(show(doc.version), M.VERSION), "unsupported"
   end
   return true
 end

@@ -1,6 +1,6 @@
 -- Child of spec/hostile_table_spec.lua: espquant spec/hostile/tables.lua GOOD OUTPUT COUNT
--- Damages a table COUNT times, and lets `espquant table` read each: exit code 0 and an output, or 3, 4, 5, a message that
--- names the file, and none. Prints the codes and how often they came; anything else is an error.
+-- Damages a table COUNT times, and lets `espquant table` read each: exit code 0 and an output, or 3, 4, 5, a message
+-- that names the file, and none. Prints the codes and how often they came; anything else is an error.
 local cli = require "espquant.cli"
 local core = require "espquant.core"
 local mutate = require "spec.support.mutate"

@@ -158,8 +158,9 @@ local function pickle_info(args, streams)
   print_table(args, streams, errors.check(t, message, code, problems))
 end
 
-local function kind_of(path)
-  if dataset.is_pictures(path) then return pictures_info end
+local function kind_of(path, dtype)
+  if dataset.is_pictures(path, dtype) then return pictures_info end
+  if dtype then return data_info end
   local head, name = errors.check(core.read_part(path, 0, 16)), path:lower()
   if name:match "%.onnx$" then return model_info end
   if name:match "%.pickle$" or name:match "%.pkl$" or head:sub(1, 1) == "\x80" then return pickle_info end
@@ -168,7 +169,7 @@ local function kind_of(path)
 end
 
 function M.run(args, streams)
-  kind_of(args.file)(args, streams)
+  kind_of(args.file, args.data_dtype)(args, streams)
   return true
 end
 

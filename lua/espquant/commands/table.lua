@@ -7,7 +7,8 @@ local M = { name = "table", summary = "write a quantization table in its other f
 
 function M.configure(parser)
   parser:argument("table"):description "The quantization table, .pickle or .json."
-  parser:option "-o --output":count "1":argname "FILE":description "Where to write; the ending decides: .json or .pickle."
+  parser:option "-o --output":count "1":argname "FILE"
+    :description "Where to write; the ending decides: .json or .pickle."
   command.add_quantization(parser, { method = true })
 end
 

@@ -2,10 +2,10 @@
 ---
 ---     espquant.dataset("digits.csv", { labels = "digit", shape = { 1, 28, 28 }, scale = 1 / 256 })
 ---
---- Options: `separator` (one character; default ","; " " for blanks), `header` (true or false; by default the first line is
---- one when it holds no number), `labels` (the column of classes: its name in the header, or its number from 1, or from -1
---- backwards), `shape` (of the image that a row is). What is wrong is told for all lines at once. A large file is never
---- held in memory: every pass reads it again.
+--- Options: `separator` (one character; default ","; " " for blanks), `header` (true or false; by default the first
+--- line is one when it holds no number), `labels` (the column of classes: its name in the header, or its number from 1,
+--- or from -1 backwards), `shape` (of the image that a row is). What is wrong is told for all lines at once. A large
+--- file is never held in memory: every pass reads it again.
 
 local core = require "espquant.core"
 local csv = require "espquant.codec.csv"
@@ -49,9 +49,9 @@ local function label_column(labels, header, columns)
   local i = math.tointeger(tonumber(labels))
   if i and i < 0 then i = columns + 1 + i end
   if i and i >= 1 and i <= columns then return i end
-  fault.raise("format", "no column %s; %s", fault.quote(labels), header
-    and "the header has " .. fault.quote(table.concat(header, ", ")) or ("there is no header, and columns 1 to %d"):format(
-      columns))
+  local there = ("there is no header, and columns 1 to %d"):format(columns)
+  if header then there = "the header has " .. fault.quote(table.concat(header, ", ")) end
+  fault.raise("format", "no column %s; %s", fault.quote(labels), there)
 end
 
 local function product(shape)

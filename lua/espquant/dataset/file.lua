@@ -4,8 +4,9 @@
 ---     d:count()  d:names()  d:tensor()  d:raw "y_test"  d.labels  for batch in d:batches() do ... end
 ---
 --- An array is `{name =, tensor =}`, or, where the file is not held in memory, the only one of its file and a stream:
---- `{dtype =, shape =, start =}`. start() begins a pass: a function that returns at most so many images as a tensor, nil
---- at the end, and raises error objects. `labels` is a list of the images' classes, for files that have them.
+--- `{dtype =, shape =, start =}`. start() begins a pass: a function that returns at most so many images as a tensor,
+--- nil at the end, and raises error objects. `labels` is a list of the images' classes, where there are any, and
+--- `classes` one of their names, for a folder of classes.
 
 local core = require "espquant.core"
 local errors = require "espquant.errors"
@@ -58,7 +59,10 @@ function M.new(path, arrays, options, cast)
     if array.tensor then chosen[i], message, code = reshape(array, options.shape, path) end
     if not chosen[i] then return nil, message, code end
   end
-  return setmetatable({ path = path, arrays = chosen, labels = labels, scale = options.scale, cast = cast }, File)
+  return setmetatable({
+    path = path, arrays = chosen, labels = labels, classes = arrays.classes, notes = arrays.notes,
+    scale = options.scale, cast = cast,
+  }, File)
 end
 
 --- True for an object made by `new`.
@@ -150,8 +154,8 @@ local function cast_parts(self)
   end
 end
 
---- Iterator of float32 batches of at most 64 images: tensors, or tables by name where the file holds several arrays; of a
---- list each of its arrays.
+--- Iterator of float32 batches of at most 64 images: tensors, or tables by name where the file holds several arrays; of
+--- a list each of its arrays.
 function File:batches()
   if self:is_stream() or self:is_list() then return cast_parts(self) end
   local n, at = self:count(), 1

@@ -1,10 +1,11 @@
---- The pictures of a folder, in the order of their names' bytes, whatever the file system's order or the locale.
+--- The pictures, or the raw files, of a folder, in the order of their names' bytes, whatever the file system's order
+--- or the locale.
 ---
 ---     dir/a.png dir/b.jpg                 no classes
 ---     dir/cat/1.png dir/dog/1.jpg         classes "cat" (label 0) and "dog" (label 1)
 ---
 --- Two levels, no more: links are followed, and a link back to a parent leads nowhere. Names that begin with a dot are
---- ignored, whatever else is no .png, .jpg or .jpeg is left out and named in `notes`.
+--- ignored, whatever else has no such ending is left out and named in `notes`.
 
 -- LuaFileSystem sets a global of its name when it is loaded; espquant sets none.
 local global = rawget(_G, "lfs")
@@ -13,12 +14,21 @@ rawset(_G, "lfs", global)
 
 local M = {}
 
-local ENDINGS = { png = true, jpg = true, jpeg = true }
+--- What a folder is searched for: endings, and words for messages.
+M.PICTURES = {
+  endings = { png = true, jpg = true, jpeg = true }, one = "picture", all = "pictures", names = ".png, .jpg or .jpeg",
+}
+M.RAW = { endings = { bin = true, raw = true }, one = "raw file", all = "raw files", names = ".bin or .raw" }
+
 local SHOWN = 5
+
+local function has_ending(name, sort)
+  return sort.endings[(name:match "%.([^./]+)$" or ""):lower()] or false
+end
 
 --- True for the name of a picture.
 function M.is_picture(name)
-  return ENDINGS[(name:match "%.([^./]+)$" or ""):lower()] or false
+  return has_ending(name, M.PICTURES)
 end
 
 function M.is_folder(path)
@@ -36,14 +46,15 @@ local function by_bytes(a, b)
   end
 end
 
--- The names in a folder: pictures, folders, and the rest. A pipe named .png counts as a picture: reading it is refused.
-local function list(path)
+-- The names in a folder: wanted files, folders, and the rest. A pipe named .png counts as a picture: reading it is
+-- refused.
+local function list(path, sort)
   local ok, iterate, state = pcall(lfs.dir, path)
   if not ok then return nil, (tostring(iterate):gsub("^cannot open ", "")), "io" end
-  local names = { pictures = {}, folders = {}, others = {} }
+  local names = { wanted = {}, folders = {}, others = {} }
   for name in iterate, state do
     if name:sub(1, 1) ~= "." then
-      local kind = M.is_folder(path .. "/" .. name) and "folders" or M.is_picture(name) and "pictures" or "others"
+      local kind = M.is_folder(path .. "/" .. name) and "folders" or has_ending(name, sort) and "wanted" or "others"
       table.insert(names[kind], name)
     end
   end
@@ -60,43 +71,43 @@ local function add_all(into, prefix, names)
   for _, name in ipairs(names) do into[#into + 1] = prefix .. name end
 end
 
--- The sub-folders, listed: a list of {name =, pictures =, folders =, others =}, and how many hold pictures.
-local function list_classes(path, folders)
+-- The sub-folders, listed: a list of {name =, wanted =, folders =, others =}, and how many hold wanted files.
+local function list_classes(path, folders, sort)
   local classes, filled = {}, 0
   for i, name in ipairs(folders) do
-    local names, message, code = list(path .. "/" .. name)
+    local names, message, code = list(path .. "/" .. name, sort)
     if not names then return nil, message, code end
     names.name, classes[i] = name, names
-    if #names.pictures > 0 then filled = filled + 1 end
+    if #names.wanted > 0 then filled = filled + 1 end
   end
   return classes, filled
 end
 
-local function refuse_mixture(path, pictures, classes, filled)
-  if #pictures > 0 then
-    return nil, ("%s: pictures (%s) beside folders of pictures; a folder holds the ones or the others"):format(path,
-      shorten(pictures)), "format"
+local function refuse_mixture(path, wanted, classes, filled, sort)
+  if #wanted > 0 then
+    return nil, ("%s: %s (%s) beside folders of %s; a folder holds the ones or the others"):format(path, sort.all,
+      shorten(wanted), sort.all), "format"
   end
   local empty = {}
   for _, class in ipairs(classes) do
-    if #class.pictures == 0 then empty[#empty + 1] = class.name end
+    if #class.wanted == 0 then empty[#empty + 1] = class.name end
   end
-  return nil, ("%s: no picture in %d of %d classes (%s): fill or remove them, they shift the labels"):format(path,
-    #empty, filled + #empty, shorten(empty)), "format"
+  return nil, ("%s: no %s in %d of %d classes (%s): fill or remove them, they shift the labels"):format(path,
+    sort.one, #empty, filled + #empty, shorten(empty)), "format"
 end
 
---- The pictures: a table of files (paths), notes (texts), and, where there are classes, classes (names) and labels (one
---- per file, from 0). Or nil, message, code.
-function M.scan(path)
-  local top, message, code = list(path)
+--- The files of the sort (M.PICTURES or M.RAW): a table of files (paths), notes (texts), and, where there are classes,
+--- classes (names) and labels (one per file, from 0). Or nil, message, code.
+function M.scan(path, sort)
+  local top, message, code = list(path, sort)
   if not top then return nil, message, code end
-  local classes, filled, why = list_classes(path, top.folders)
+  local classes, filled, why = list_classes(path, top.folders, sort)
   if not classes then return nil, filled, why end
   local found, skipped = { files = {}, notes = {} }, {}
-  if filled > 0 and (#top.pictures > 0 or filled < #classes) then
-    return refuse_mixture(path, top.pictures, classes, filled)
+  if filled > 0 and (#top.wanted > 0 or filled < #classes) then
+    return refuse_mixture(path, top.wanted, classes, filled, sort)
   end
-  add_all(found.files, path .. "/", top.pictures)
+  add_all(found.files, path .. "/", top.wanted)
   add_all(skipped, "", top.others)
   if filled == 0 then
     add_all(skipped, "", top.folders)
@@ -104,18 +115,18 @@ function M.scan(path)
     found.classes, found.labels = {}, {}
     for i, class in ipairs(classes) do
       found.classes[i] = class.name
-      for _ = 1, #class.pictures do found.labels[#found.labels + 1] = i - 1 end
-      add_all(found.files, path .. "/" .. class.name .. "/", class.pictures)
+      for _ = 1, #class.wanted do found.labels[#found.labels + 1] = i - 1 end
+      add_all(found.files, path .. "/" .. class.name .. "/", class.wanted)
       add_all(skipped, class.name .. "/", class.others)
       add_all(skipped, class.name .. "/", class.folders)
     end
   end
   if #found.files == 0 then
-    return nil, ("%s: no .png, .jpg or .jpeg in this folder or its sub-folders%s"):format(path,
+    return nil, ("%s: no %s in this folder or its sub-folders%s"):format(path, sort.names,
       #skipped > 0 and ("; it holds " .. shorten(skipped)) or ""), "format"
   end
   if #skipped > 0 then
-    found.notes[1] = ("%s: left out, being no .png, .jpg or .jpeg: %s"):format(path, shorten(skipped))
+    found.notes[1] = ("%s: left out, being no %s: %s"):format(path, sort.names, shorten(skipped))
   end
   return found
 end

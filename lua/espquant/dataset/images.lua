@@ -88,7 +88,7 @@ function M.open(path, options)
   check_options(options)
   local found, message, code
   if type(path) == "table" then found = check_list(path)
-  elseif folder.is_folder(path) then found, message, code = folder.scan(path)
+  elseif folder.is_folder(path) then found, message, code = folder.scan(path, folder.PICTURES)
   else found = { files = { path }, notes = {} } end
   if not found then return nil, message, code end
   found.where, found.options = type(path) == "string" and path or ("list of %d images"):format(#path), options

@@ -198,7 +198,7 @@ local function of_file(data, inputs)
   if data.labels and found.total ~= #data.labels then
     return nil, ("%s: %d labels for %d images"):format(data.path, #data.labels, found.total), "format"
   end
-  found.scale, found.labels = data.scale, data.labels
+  found.scale, found.labels, found.classes = data.scale, data.labels, data.classes
   return found
 end
 

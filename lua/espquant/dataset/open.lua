@@ -3,8 +3,10 @@
 local core = require "espquant.core"
 local file = require "espquant.dataset.file"
 local fit = require "espquant.dataset.fit"
+local folder = require "espquant.dataset.folder"
 local images = require "espquant.dataset.images"
 local memory = require "espquant.dataset.memory"
+local raw = require "espquant.dataset.raw"
 
 local M = {}
 
@@ -17,7 +19,7 @@ local FORMATS = {
   require "espquant.dataset.idx",
   require "espquant.dataset.pickle",
   require "espquant.dataset.csv",
-  (require "espquant.dataset.raw"), -- require returns a second value
+  raw,
 }
 
 -- Options of all formats, and of some: name -> types that the value may have.
@@ -60,8 +62,9 @@ local function check_format_options(format, options, path)
   return true
 end
 
---- The format that reads the file at `path`, or nil, message, code.
-function M.format_of(path)
+--- The format that reads the file at `path`, or with a `dtype` a folder of raw files; nil, message, code.
+function M.format_of(path, dtype)
+  if dtype and folder.is_folder(path) then return raw end
   local head, message, code = core.read_part(path, 0, 16)
   if not head then return nil, message, code end
   local names = {}
@@ -72,8 +75,11 @@ function M.format_of(path)
   return nil, ("%s: no dataset that espquant reads (%s)"):format(path, table.concat(names, ", ")), "format"
 end
 
---- True for a folder, and for the path of a PNG or JPEG file: what has the options of pictures.
-M.is_pictures = images.takes
+--- True for a folder, and for the path of a PNG or JPEG file: what has the options of pictures. With a `dtype` a folder
+--- is one of raw files.
+function M.is_pictures(path, dtype)
+  return not dtype and images.takes(path)
+end
 
 -- Tensors in memory: one is like a file of one array, images first; a list keeps its entries.
 local function of_tensors(source, options)
@@ -97,7 +103,7 @@ end
 --- count and batches), or nil, message, code. A folder, a picture or a list of their paths: see images.lua.
 function M.open(path, options)
   options = options or {}
-  if images.takes(path) then return images.open(path, options) end
+  if M.is_pictures(path, options.dtype) then return images.open(path, options) end
   if is_tensor(path) or type(path) == "table" and (#path > 0 or next(path) == nil) then
     check_options(options)
     return of_tensors(path, options)
@@ -106,7 +112,7 @@ function M.open(path, options)
     error(("dataset: path, tensor or list of tensors expected, got %s"):format(type(path)), 2)
   end
   check_options(options)
-  local format, message, code = M.format_of(path)
+  local format, message, code = M.format_of(path, options.dtype)
   if not format then return nil, message, code end
   local arrays, ok
   ok, message, code = check_format_options(format, options, path)

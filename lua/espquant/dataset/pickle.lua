@@ -1,7 +1,7 @@
 --- Dataset format: numpy arrays in a Python pickle, read as data; nothing in it is executed.
 ---
---- One array; a dict of arrays by name; a list or tuple of arrays (batches or images; one for each input of a model that
---- has several); or the pair (images, labels).
+--- One array; a dict of arrays by name; a list or tuple of arrays (batches or images; one for each input of a model
+--- that has several); or the pair (images, labels).
 
 local core = require "espquant.core"
 local fault = require "espquant.codec.fault"

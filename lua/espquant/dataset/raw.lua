@@ -2,16 +2,19 @@
 ---
 ---     espquant.dataset("images.bin", { dtype = "uint8", shape = { 1, 28, 28 }, scale = 1 / 256 })
 ---
---- Options: `dtype` (of a number) and `shape` (of one image) are both needed. The file holds any number of images. It is
---- read batch by batch, so that it may be larger than memory.
+--- Options: `dtype` (of a number) and `shape` (of one image) are both needed. A file holds any number of images, and is
+--- read batch by batch, so that it may be larger than memory. A folder of such files is one dataset, in the order of
+--- their names' bytes; its sub-folders are classes.
 
 local core = require "espquant.core"
 local errors = require "espquant.errors"
 local fault = require "espquant.codec.fault"
+local folder = require "espquant.dataset.folder"
 local record = require "espquant.codec.record"
 
 local M = { name = ".bin or .raw with dtype and shape", options = { dtype = "string" } }
 
+local SHOWN = 20 -- files with mistakes
 local MOST_BYTES = 1 << 26 -- of a part that is read at once, where an image is not larger
 
 --- True for a name that ends in .bin or .raw.
@@ -20,30 +23,53 @@ function M.can_open(path)
   return name:match "%.bin$" ~= nil or name:match "%.raw$" ~= nil
 end
 
--- Number of images in the file.
+-- Number of images in the file; nil and what is wrong.
 local function count_images(path, bytes_per_image, what)
   local head, total, code = core.read_part(path, 0, 0)
   if not head then fault.raise(code, "%s", total) end
-  if total % bytes_per_image ~= 0 then
-    fault.raise("format", "%d bytes are no multiple of the %d of an image (%s): %d are left over", total,
-      bytes_per_image, what, total % bytes_per_image)
-  end
-  return total // bytes_per_image
+  if total % bytes_per_image == 0 then return total // bytes_per_image end
+  return nil, ("%d bytes are no multiple of the %d of an image (%s): %d are left over"):format(total, bytes_per_image,
+    what, total % bytes_per_image)
 end
 
-local function stream(path, dtype, shape, bytes_per_image)
+-- The images of each file, all mistakes at once: list of numbers, and the sum.
+local function count_all(path, files, bytes_per_image, what)
+  local counts, total, problems = {}, 0, {}
+  for i, file in ipairs(files) do
+    local count, problem = count_images(file, bytes_per_image, what)
+    if problem then problems[#problems + 1] = file == path and problem or ("%s: %s"):format(file, problem) end
+    counts[i], total = count or 0, total + (count or 0)
+  end
+  if #problems > 0 then fault.raise("format", "%s", table.concat(problems, "\n  ", 1, math.min(#problems, SHOWN))
+    .. (#problems > SHOWN and ("\n  ... %d more"):format(#problems - SHOWN) or "")) end
+  return counts, total
+end
+
+local function stream(files, dtype, shape, bytes_per_image)
   return function()
-    local offset = 0
+    local i, offset = 1, 0
     return function(most)
       local count = math.max(1, math.min(most, MOST_BYTES // bytes_per_image))
-      local data = errors.check(core.read_part(path, offset, count * bytes_per_image))
-      if data == "" then return nil end
-      offset = offset + #data
-      return errors.check(core.tensor_frombytes {
+      local data = ""
+      while data == "" and files[i] do
+        data = errors.check(core.read_part(files[i], offset, count * bytes_per_image))
+        offset = offset + #data
+        if data == "" then i, offset = i + 1, 0 end
+      end
+      return data ~= "" and errors.check(core.tensor_frombytes {
         dtype = dtype, shape = { #data // bytes_per_image, table.unpack(shape) }, data = data,
-      })
+      }) or nil
     end
   end
+end
+
+-- The label of each image, from those of the files.
+local function repeat_labels(labels, counts)
+  local list = {}
+  for i, label in ipairs(labels or {}) do
+    for _ = 1, counts[i] do list[#list + 1] = label end
+  end
+  return labels and list
 end
 
 local function open(path, options)
@@ -55,9 +81,15 @@ local function open(path, options)
   if #shape >= record.MAX_RANK or bytes_per_image == 0 then
     fault.raise("format", "%s is no shape of an image", record.shape_text(shape))
   end
-  local count = count_images(path, bytes_per_image, ("%s %s"):format(dtype, table.concat(shape, "x")))
-  local start = stream(path, dtype, shape, bytes_per_image)
-  return { { dtype = dtype, shape = { count, table.unpack(shape) }, start = start } }
+  local found, message, code = { files = { path } }, nil, nil
+  if folder.is_folder(path) then found, message, code = folder.scan(path, folder.RAW) end
+  if not found then fault.raise(code, "%s", message) end
+  local counts, total = count_all(path, found.files, bytes_per_image, ("%s %s"):format(dtype, table.concat(shape, "x")))
+  local start = stream(found.files, dtype, shape, bytes_per_image)
+  return {
+    { dtype = dtype, shape = { total, table.unpack(shape) }, start = start }, notes = found.notes,
+    labels = repeat_labels(found.labels, counts), classes = found.classes,
+  }
 end
 
 --- The name of a type, or nil and what there is.
@@ -69,7 +101,8 @@ function M.check_dtype(name)
   return nil, ("no dtype '%s'; one of %s"):format(name, table.concat(names, ", "))
 end
 
---- The file's images as one array; nil, message, code.
+--- The images of the file or folder as one array, and labels and classes (lists) where there are sub-folders; nil,
+--- message, code.
 function M.open(path, options)
   local ok, message = M.check_dtype(options.dtype or "uint8")
   if not ok then error("dataset: " .. message, 0) end
