@@ -101,6 +101,7 @@ describe("the operator table #unit", function()
         local why = node:why_not()
         assert.is_string(why, op.name)
         assert.is_true(#why > 20, op.name)
+        assert.matches("%w; %w", why, op.name) -- cause; remedy
       end
     end
   end)

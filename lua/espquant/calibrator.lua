@@ -90,8 +90,8 @@ local function open_data(self, model, source)
   if self.mode ~= "original" or type(source) ~= "userdata" or #model.inputs ~= 1 then
     return errors.check(data, message, code)
   end
-  local problems, text = { exception = "ValueError" }, nil
-  if source.shape[1] == 0 then text = "zero-size array to reduction operation maximum which has no identity"
+  local problems, text = {}, "zero-size array to reduction operation maximum which has no identity"
+  if source.shape[1] == 0 then problems.exception = "ValueError"
   else text, problems.exception = runtime_refusal(model.inputs[1], source.shape), "InvalidArgument" end
   if not text then return errors.check(data, message, code) end
   for i, node in ipairs(model.inputs[1]:users()) do
@@ -142,8 +142,8 @@ local function check_thresholds(model, histograms, thresholds, names)
     if not thresholds[i] then
       local text, code, exception, message = search_refusal(histograms, i, name)
       if not first then first, first_code, problems.exception = text, code, exception end
-      local why = ("no threshold by entropy for '%s' (%s); use method \"minmax\", or mode \"chip\", which falls back to it")
-        :format(name, message)
+      local why = ("no threshold by entropy for '%s' (%s); use minmax, or mode \"chip\", which falls back to it"):format(
+        name, message)
       local node = model:value(name).producer
       problems[#problems + 1] = node and quant.problem(node, why) or why
     end

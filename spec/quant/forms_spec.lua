@@ -70,7 +70,8 @@ local function deviation(model, data, bits, granularity)
   local list, named = columns(model, data), {}
   for i, input in ipairs(model.inputs) do named[input.name] = list[i] end
   local source = #list == 1 and list[1] or named
-  local t = assert(espquant.Calibrator { bits = bits, granularity = granularity, log = quiet }:measure_table(model, source))
+  local calib = espquant.Calibrator { bits = bits, granularity = granularity, log = quiet }
+  local t = assert(calib:measure_table(model, source))
   local eva = espquant.Evaluator { bits = bits, granularity = granularity }
   eva:generate_quantized_model(model, t)
   local got = eva:evaluate_quantized_model(source)[1]
@@ -133,8 +134,8 @@ describe("of the forms of operators,", function()
   end
 
   it("there are many", function()
-    print(("\n%d forms work in %d configurations (%d runs, at most %.3f quanta from float), %d are refused by name"):format(
-      counts.works, #CONFIGURATIONS, counts.runs, counts.worst, counts.refused))
+    print(("\n%d forms work in %d configurations (%d runs, at most %.3f quanta from float), %d are refused by name")
+      :format(counts.works, #CONFIGURATIONS, counts.runs, counts.worst, counts.refused))
     assert.is_true(counts.works > 150 and counts.refused > 100)
   end)
 end)

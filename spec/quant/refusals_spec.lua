@@ -43,7 +43,8 @@ local function open(name)
 end
 
 local function objects(mode)
-  return espquant.Calibrator { bits = "int8", mode = mode, log = quiet }, espquant.Evaluator { bits = "int8", mode = mode }
+  return espquant.Calibrator { bits = "int8", mode = mode, log = quiet },
+    espquant.Evaluator { bits = "int8", mode = mode }
 end
 
 -- What each recorded call does here: name -> ok, error.

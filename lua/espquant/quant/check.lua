@@ -38,11 +38,12 @@ end
 
 -- Only the batch may be open: the chip's buffers have fixed sizes.
 local function open_dimension(input)
-  if not input.shape then return ("the shape of the model's input '%s' is not known; give it one"):format(input.name) end
+  local name = input.name
+  if not input.shape then return ("the shape of the model's input '%s' is not known; give it one"):format(name) end
   for i, d in ipairs(input.shape) do
     if i > 1 and math.type(d) ~= "integer" then
       return ("dimension %d%s of the model's input '%s' is not fixed; give it a number"):format(i - 1,
-        d and (" ('%s')"):format(d) or "", input.name)
+        d and (" ('%s')"):format(d) or "", name)
     end
   end
 end
@@ -65,7 +66,7 @@ local function constant_data(node)
   local v1 = core.op(node.op_type, node.domain).v1
   local data = node:input(1)
   if data and data.constant and not (v1.shares or v1.aligns) then
-    return ("it computes with nothing but constants ('%s'); fold it into one with core.fold_constants"):format(data.name)
+    return ("it computes with nothing but constants ('%s'); fold it into one (core.fold_constants)"):format(data.name)
   end
 end
 

@@ -217,7 +217,8 @@ function Rewrite:rescaled(node, value, factor)
   local name = value.name .. "/scaled_input:0"
   if self.rescaled_names[name] then
     self.duplicate = self.duplicate or name
-    table.insert(self.problems, problem(node, ("it rescales '%s', as another Add does; use mode \"chip\""):format(value.name)))
+    local why = ("it rescales '%s', as another Add does; use mode \"chip\""):format(value.name)
+    table.insert(self.problems, problem(node, why))
   end
   self.rescaled_names[name] = true
   return self:op("Floor", { self:mul(value, factor) })
