@@ -204,7 +204,7 @@ local M = {
 -- Add, Sub, Mul, Max and Min alike: what broadcasts, from which side, and what does not.
 for _, op in ipairs { "Add", "Sub", "Mul", "Max", "Min" } do
   local works = { op .. " c x -> y", op .. " x z -> y", op .. " z x -> y", op .. " x x -> y" }
-  for _, k in ipairs { "s", "a", "c", "d", "e", "f", "h", "j", "m" } do works[#works + 1] = ("%s x %s -> y"):format(op, k) end
+  for k in ("sacdefhjm"):gmatch "." do works[#works + 1] = ("%s x %s -> y"):format(op, k) end
   M[#M + 1] = { "input x N,3,4,5; input z N,3,1,1; const s; const a 1; const c 3,1,1; const d 1,3,1,1; const e 5; "
     .. "const f 3,4,5; const h 4,1; const j 3,3,4,5; const m 2,1,1,1,1; const n 2; ints i 2",
     works = works,
