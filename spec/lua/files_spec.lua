@@ -36,6 +36,22 @@ describe("core.read_file and core.write_file", function()
     end
   end)
 
+  it("read a part, and tell the size of the whole", function()
+    local path = scratch "part"
+    assert(core.write_file(path, "0123456789"))
+    for _, case in ipairs { { 0, 4, "0123" }, { 8, 4, "89" }, { 10, 1, "" }, { 1 << 40, 5, "" }, { 3, 0, "" } } do
+      assert.same({ case[3], 10 }, { core.read_part(path, case[1], case[2]) })
+    end
+    os.remove(path)
+    for _, name in ipairs { path, "/dev/zero", "spec" } do
+      local bytes, message, code = core.read_part(name, 0, 4)
+      assert.same({ nil, "io" }, { bytes, code })
+      assert.truthy(message:find(name, 1, true))
+    end
+    assert.error_matches(function() core.read_part(path, -1, 4) end, "an offset expected")
+    assert.error_matches(function() core.read_part(path, 0, -4) end, "a number of bytes expected")
+  end)
+
   it("raise for misuse", function()
     assert.error_matches(function() core.read_file() end, "string expected")
     assert.error_matches(function() core.read_file "a\0b" end, "without zero bytes")
