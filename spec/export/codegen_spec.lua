@@ -277,6 +277,9 @@ describe("codegen", function()
       assert.same({}, coefficients.entries(folder))
     end
     refused("the model has 2 inputs", "unsupported", two, both)
+    local bare = net.model "input x N,2\nIdentity x -> y\noutput y"
+    refused("output 'y': no layer computes it", "unsupported", bare,
+      t:generate_quantization_table(bare, net.tensor({ 1, 2 }, 3)))
     refused("the image has the shape %(1, 2, 4, 5%)", "format", model, entries, { images = net.tensor { 1, 2, 4, 5 } })
     refused("cannot write into folder", "io", model, entries, { path = folder .. "/missing" })
     refused("no target 'esp32p4'", "unsupported", model, entries, { target = "esp32p4" })

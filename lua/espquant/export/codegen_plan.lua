@@ -251,6 +251,18 @@ function Plan:node(node)
   rule(self, node)
 end
 
+-- Where an output is, a row of numbers in ONNX's own order; nothing after adding a problem.
+function Plan:output_state(value)
+  local state, dims = self.states[value.name], self:dims(value)
+  if not state or state.ref.is_input then
+    self.problems[#self.problems + 1] = ("output '%s': no layer computes it"):format(value.name)
+    return nil
+  end
+  if #dims < 2 then state = { ref = self:plain(value, dims), dims = dims, order = identity(#dims) } end
+  state.ref.is_output = true
+  return state
+end
+
 --- Fills layers, constants, outputs (states) and input (a state); all problems are found.
 function Plan:build()
   local inputs = self.model.inputs
@@ -268,15 +280,7 @@ function Plan:build()
   self.input = self.states[inputs[1].name]
   for node in self.model:nodes() do self:node(node) end
   if #self.problems > 0 then return end
-  for i, value in ipairs(self.model.outputs) do
-    local state = self.states[value.name]
-    if #self:dims(value) < 2 then
-      local own = self:dims(value)
-      state = { ref = self:plain(value, own), dims = own, order = identity(#own) }
-    end
-    state.ref.is_output, self.outputs[i] = true, state
-    if state.ref.is_input then self.problems[1] = ("output '%s' is the input itself"):format(value.name) end
-  end
+  for i, value in ipairs(self.model.outputs) do self.outputs[i] = self:output_state(value) end
 end
 
 return M

@@ -52,6 +52,7 @@ function M.Conv(plan, node)
   if not weight then return plan:problem(node, "its weight is no constant") end
   if not has_layer_of_groups(plan, node, weight.shape) then return end
   local order, shape = plan.image(dims)
+  if not order then return plan:problem(node, "ESP-DL v1 convolves over one or two axes") end
   local kernel = { table.unpack(weight.shape, 3) }
   local w, activation = window.of(node, kernel, dims, out), plan:take_activation(node)
   local coefs, e = coefficients(node, activation), plan:exponent(y)
@@ -115,6 +116,7 @@ local function pool(class, header)
       return plan:problem(node, "its pads count as zeros (count_include_pad), which ESP-DL v1 does not compute")
     end
     local order, shape = plan.image(dims)
+    if not order then return plan:problem(node, "ESP-DL v1 pools over one or two axes") end
     local _, out_shape = plan.image(out)
     local e = average and plan:exponent(y) .. ", " or ""
     plan:layer(node, y, {
