@@ -102,11 +102,37 @@ static int core_onnx_read_tensor(lua_State *L) {
   return espq_onnx_read_tensor(path, t, &err) ? espq_lua_fail(L, &err) : 1;
 }
 
+/* core.onnx_splice(graph, node, attr, {values}): the subgraph in that attribute, put before the node; a list of the values
+ * of its outputs */
+static int core_onnx_splice(lua_State *L) {
+  lua_settop(L, 4);
+  espq_lua_graph *g = espq_lua_checkgraph(L, 1);
+  espq_id node = espq_lua_checknode_of(L, 2, g), *results;
+  const char *attr = espq_lua_checkname(L, 3);
+  int n = espq_lua_checklist(L, 4, 1 << 20);
+  void **block = espq_lua_newblock(L);
+  espq_id *inputs = espq_lua_scratch(L, (size_t)n + 1, sizeof *inputs);
+  espq_lua_checkvalues_of(L, 4, g, n, inputs);
+  size_t nresults;
+  espq_error err;
+  g->edits++;
+  if (espq_onnx_splice(g->graph, node, attr, (size_t)n, inputs, &results, &nresults, &err)) return espq_lua_fail(L, &err);
+  *block = results;
+  lua_createtable(L, (int)nresults, 0);
+  for (size_t i = 0; i < nresults; i++) {
+    if (results[i] == ESPQ_NONE) lua_pushboolean(L, false);
+    else espq_lua_pushvalue(L, 1, results[i]);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  return 1;
+}
+
 void espq_lua_open_onnx(lua_State *L) {
   static const luaL_Reg functions[] = {{"onnx_decode", core_onnx_decode},
                                        {"onnx_encode", core_onnx_encode},
                                        {"onnx_read", core_onnx_read},
                                        {"onnx_read_tensor", core_onnx_read_tensor},
+                                       {"onnx_splice", core_onnx_splice},
                                        {"onnx_write", core_onnx_write},
                                        {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);

@@ -31,10 +31,20 @@ static inline const char *espq_onnx_text(const char *text) { return text ? text 
 /* Name of a TensorProto.DataType code for messages, also of those we do not read. */
 const char *espq_onnx_dtype_name(int32_t code);
 
+/* The element type that a TensorProto.DataType becomes here: bfloat16 float32, 4-bit integers 8-bit ones. */
+espq_dtype espq_onnx_dtype(int32_t code);
+
 /* Raw, typed or external data as a new tensor. Errors do not name the tensor: the caller does. */
 espq_status espq_onnx_tensor_decode(const Onnx__TensorProto *proto, espq_onnx_source *source, espq_tensor **out,
                                     espq_error *err);
 void espq_onnx_tensor_encode(const espq_tensor *tensor, const char *name, Onnx__TensorProto *proto);
+
+/* Constant nodes (constant.c): the tensor of one; and a sparse tensor as a dense one. */
+bool espq_onnx_is_constant(const Onnx__NodeProto *node);
+espq_status espq_onnx_constant_decode(const Onnx__NodeProto *node, espq_onnx_source *source, espq_tensor **out,
+                                      espq_error *err);
+espq_status espq_onnx_sparse_decode(const Onnx__SparseTensorProto *proto, espq_onnx_source *source, espq_tensor **out,
+                                    espq_error *err);
 
 /* Adds the attribute to the node; subgraphs and sparse tensors are carried along as bytes. */
 espq_status espq_onnx_attribute_decode(const Onnx__AttributeProto *proto, espq_onnx_source *source, espq_graph *graph,

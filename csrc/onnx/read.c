@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "onnx/proto.h"
 #include "onnx/scan.h"
+#include "onnx/splice.h"
 
 enum { BY_INPUT = -1, BY_INITIALIZER = -2, LABEL = 256 };
 
@@ -16,6 +17,7 @@ typedef struct reader {
   const Onnx__GraphProto *proto;
   espq_graph *graph;
   espq_onnx_source source;
+  espq_arena *arena; /* of the messages */
   int32_t *maker; /* per value: BY_INPUT, BY_INITIALIZER or the index of the NodeProto */
   size_t maker_capacity;
   espq_error *err;
@@ -103,6 +105,24 @@ static espq_status read_initializers(reader *r) {
   return ESPQ_OK;
 }
 
+static espq_status read_sparse_initializers(reader *r) {
+  for (size_t i = 0; i < r->proto->n_sparse_initializer; i++) {
+    const Onnx__SparseTensorProto *p = r->proto->sparse_initializer[i];
+    const char *name = p->values ? espq_onnx_text(p->values->name) : "";
+    espq_tensor *tensor;
+    if (!*name) return espq_fail(r->err, ESPQ_EFORMAT, "sparse initializer %zu has no name", i);
+    espq_status status = espq_onnx_sparse_decode(p, &r->source, &tensor, r->err);
+    if (status) {
+      espq_error_prefix(r->err, "sparse initializer '%.200s'", name);
+      return status;
+    }
+    status = define_constant(r, name, BY_INITIALIZER, tensor);
+    espq_tensor_release(tensor);
+    if (status) return status;
+  }
+  return ESPQ_OK;
+}
+
 /* --- types --- */
 
 static const char *type_kind(const Onnx__TypeProto *t) {
@@ -131,7 +151,7 @@ static espq_status set_shape(reader *r, espq_value *v, const Onnx__TensorShapePr
 static espq_status set_type(reader *r, espq_id id, const Onnx__TypeProto *t) {
   espq_value *v = &r->graph->values[id];
   if (v->constant || !t || !t->tensor_type) return ESPQ_OK;
-  v->dtype = espq_dtype_from_onnx(t->tensor_type->elem_type);
+  v->dtype = espq_onnx_dtype(t->tensor_type->elem_type);
   const Onnx__TensorShapeProto *shape = t->tensor_type->shape;
   return shape && shape->n_dim <= ESPQ_MAX_RANK ? set_shape(r, v, shape) : ESPQ_OK;
 }
@@ -142,7 +162,7 @@ static espq_status check_port_type(reader *r, const char *what, const Onnx__Valu
     return espq_fail(r->err, t ? ESPQ_EUNSUPPORTED : ESPQ_EFORMAT, "%s '%.200s' is %s: only tensors are supported",
                      what, p->name, t ? type_kind(t) : "of no type");
   int32_t type = t->tensor_type->elem_type;
-  if (type && espq_dtype_from_onnx(type) == ESPQ_DTYPE_NONE)
+  if (type && espq_onnx_dtype(type) == ESPQ_DTYPE_NONE)
     return espq_fail(r->err, ESPQ_EUNSUPPORTED,
                      "%s '%.200s' has elements of type %s (%" PRId32 "), which is not supported", what, p->name,
                      espq_onnx_dtype_name(type), type);
@@ -194,7 +214,7 @@ static espq_status read_outputs(reader *r) {
 }
 
 static bool has_known_type(const Onnx__TypeProto *t) {
-  return t && t->tensor_type && espq_dtype_from_onnx(t->tensor_type->elem_type) != ESPQ_DTYPE_NONE;
+  return t && t->tensor_type && espq_onnx_dtype(t->tensor_type->elem_type) != ESPQ_DTYPE_NONE;
 }
 
 static espq_status read_value_info(reader *r) {
@@ -210,39 +230,10 @@ static espq_status read_value_info(reader *r) {
 
 /* --- Constant nodes --- */
 
-static bool is_constant_node(const Onnx__NodeProto *n) {
-  return n->op_type && strcmp(n->op_type, "Constant") == 0 && *default_domain(n->domain) == 0;
-}
-
-static espq_status constant_value(reader *r, const Onnx__AttributeProto *a, espq_tensor **out) {
-  const char *name = espq_onnx_text(a->name);
-  int64_t n = 0;
-  if (strcmp(name, "value") == 0 && a->t) return espq_onnx_tensor_decode(a->t, &r->source, out, r->err);
-  if (strcmp(name, "value_float") == 0) return espq_tensor_from_bytes(ESPQ_F32, 0, &n, &a->f, sizeof a->f, out, r->err);
-  if (strcmp(name, "value_int") == 0) return espq_tensor_from_bytes(ESPQ_I64, 0, &n, &a->i, sizeof a->i, out, r->err);
-  if (strcmp(name, "value_floats") == 0) {
-    n = (int64_t)a->n_floats;
-    return espq_tensor_from_bytes(ESPQ_F32, 1, &n, a->floats, a->n_floats * sizeof *a->floats, out, r->err);
-  }
-  if (strcmp(name, "value_ints") == 0) {
-    n = (int64_t)a->n_ints;
-    return espq_tensor_from_bytes(ESPQ_I64, 1, &n, a->ints, a->n_ints * sizeof *a->ints, out, r->err);
-  }
-  if (strcmp(name, "value_string") == 0 || strcmp(name, "value_strings") == 0 || strcmp(name, "sparse_value") == 0)
-    return espq_fail(r->err, ESPQ_EUNSUPPORTED, "attribute '%s' is not supported", name);
-  return espq_fail(r->err, ESPQ_EFORMAT, "attribute '%.100s': expected a value", name);
-}
-
 static espq_status read_constant_node(reader *r, size_t index) {
   const Onnx__NodeProto *n = r->proto->node[index];
   espq_tensor *tensor;
-  espq_status status;
-  if (n->n_output != 1 || !*n->output[0] || n->n_input)
-    status =
-        espq_fail(r->err, ESPQ_EFORMAT, "expected no input and one output, got %zu and %zu", n->n_input, n->n_output);
-  else if (n->n_attribute != 1)
-    status = espq_fail(r->err, ESPQ_EFORMAT, "expected one attribute, got %zu", n->n_attribute);
-  else status = constant_value(r, n->attribute[0], &tensor);
+  espq_status status = espq_onnx_constant_decode(n, &r->source, &tensor, r->err);
   if (status) {
     char label[LABEL];
     espq_error_prefix(r->err, "%s", node_label(n, label));
@@ -280,7 +271,7 @@ static espq_status define_outputs(reader *r) {
     espq_id id;
     espq_status status = check_operator(r, i);
     if (status) return status;
-    if (is_constant_node(n)) status = read_constant_node(r, i);
+    if (espq_onnx_is_constant(n)) status = read_constant_node(r, i);
     else
       for (size_t k = 0; k < n->n_output && !status; k++)
         if (*n->output[k]) status = define(r, n->output[k], (int32_t)i, &id);
@@ -321,12 +312,43 @@ static void find_ids(const reader *r, char **names, size_t n, espq_id *ids) {
   for (size_t i = 0; i < n; i++) ids[i] = *names[i] ? espq_graph_find_value(r->graph, names[i]) : ESPQ_NONE;
 }
 
-static espq_status read_node(reader *r, const Onnx__NodeProto *n) {
+/* What a splice made belongs to the node that called. */
+static espq_status note_makers(reader *r, size_t from, int32_t maker) {
+  int32_t *grown = espq_grow(r->maker, &r->maker_capacity, r->graph->nvalues, sizeof *grown);
+  if (!grown) return espq_fail_memory(r->err);
+  r->maker = grown;
+  for (size_t i = from; i < r->graph->nvalues; i++) r->maker[i] = maker;
+  return ESPQ_OK;
+}
+
+/* The body of a function in place of its call; its results go on under the call's names. */
+static espq_status read_call(reader *r, size_t index, const espq_id *in, const espq_id *out) {
+  const Onnx__NodeProto *n = r->proto->node[index];
+  const Onnx__FunctionProto *f = espq_splice_find(r->model, n);
+  espq_splice s = {.graph = r->graph, .source = &r->source, .model = r->model, .before = ESPQ_NONE, .arena = r->arena};
+  size_t before = r->graph->nvalues;
+  espq_id *results = espq_calloc(f->n_output + 1, sizeof *results), node;
+  if (!results) return espq_fail_memory(r->err);
+  espq_status status = espq_splice_function(&s, n, in, results, r->err);
+  for (size_t i = 0; i < n->n_output && !status; i++)
+    if (out[i] != ESPQ_NONE)
+      status = espq_graph_add_node(r->graph, ESPQ_NONE, "", "Identity", "", 1, &results[i], 1, &out[i], &node, r->err);
+  espq_free(results);
+  return status ? status : note_makers(r, before, (int32_t)index);
+}
+
+static espq_status read_node(reader *r, size_t index) {
+  const Onnx__NodeProto *n = r->proto->node[index];
   espq_id node;
   espq_id *ids = espq_calloc(n->n_input + n->n_output, sizeof *ids);
   if (!ids) return espq_fail_memory(r->err);
   find_ids(r, n->input, n->n_input, ids);
   find_ids(r, n->output, n->n_output, ids + n->n_input);
+  if (espq_splice_find(r->model, n)) {
+    espq_status spliced = read_call(r, index, ids, ids + n->n_input);
+    espq_free(ids);
+    return spliced;
+  }
   espq_status status =
       espq_graph_add_node(r->graph, ESPQ_NONE, default_domain(n->domain), n->op_type, espq_onnx_text(n->name),
                           (int)n->n_input, ids, (int)n->n_output, ids + n->n_input, &node, r->err);
@@ -338,7 +360,7 @@ static espq_status read_nodes(reader *r) {
   espq_status status = define_outputs(r);
   if (status == ESPQ_OK) status = check_inputs(r);
   for (size_t i = 0; i < r->proto->n_node && !status; i++)
-    if (!is_constant_node(r->proto->node[i])) status = read_node(r, r->proto->node[i]);
+    if (!espq_onnx_is_constant(r->proto->node[i])) status = read_node(r, i);
   return status;
 }
 
@@ -399,16 +421,7 @@ static espq_status read_opsets(reader *r) {
 
 static espq_status check_supported(reader *r) {
   const Onnx__ModelProto *m = r->model;
-  if (m->n_functions)
-    return espq_fail(r->err, ESPQ_EUNSUPPORTED,
-                     "local functions are not supported (%zu, the first is '%.100s::%.100s')", m->n_functions,
-                     espq_onnx_text(m->functions[0]->domain), espq_onnx_text(m->functions[0]->name));
   if (m->n_training_info) return espq_fail(r->err, ESPQ_EUNSUPPORTED, "training_info is not supported");
-  if (r->proto->n_sparse_initializer) {
-    const Onnx__TensorProto *values = r->proto->sparse_initializer[0]->values;
-    return espq_fail(r->err, ESPQ_EUNSUPPORTED, "sparse_initializer is not supported (the first is '%.100s')",
-                     values ? espq_onnx_text(values->name) : "");
-  }
   return ESPQ_OK;
 }
 
@@ -428,6 +441,7 @@ static espq_status read_header(reader *r) {
 static espq_status read_graph(reader *r) {
   espq_status status = read_header(r);
   if (status == ESPQ_OK) status = read_initializers(r);
+  if (status == ESPQ_OK) status = read_sparse_initializers(r);
   if (status == ESPQ_OK) status = read_inputs(r);
   if (status == ESPQ_OK) status = read_nodes(r);
   if (status == ESPQ_OK) status = read_value_info(r);
@@ -436,8 +450,9 @@ static espq_status read_graph(reader *r) {
   return status;
 }
 
-static espq_status build(const Onnx__ModelProto *model, espq_onnx_source source, espq_graph **out, espq_error *err) {
-  reader r = {.model = model, .proto = model->graph, .source = source, .err = err};
+static espq_status build(const Onnx__ModelProto *model, espq_onnx_source source, espq_arena *arena, espq_graph **out,
+                         espq_error *err) {
+  reader r = {.model = model, .proto = model->graph, .source = source, .arena = arena, .err = err};
   if (!r.proto) return espq_fail(err, ESPQ_EFORMAT, "not an ONNX model: it holds no graph");
   espq_status status = espq_graph_new(&r.graph, err);
   if (status) return status;
@@ -473,7 +488,7 @@ espq_status espq_onnx_decode(const void *bytes, size_t size, const char *dir, co
   if (!arena) return espq_fail_memory(err);
   espq_status status =
       parse(&onnx__model_proto__descriptor, "model", bytes, size, limit_of(options), arena, &model, err);
-  if (status == ESPQ_OK) status = build(model, source, out, err);
+  if (status == ESPQ_OK) status = build(model, source, arena, out, err);
   espq_arena_free(arena);
   return status;
 }
@@ -496,7 +511,7 @@ static espq_status read_in(const char *path, const espq_onnx_options *options, e
   if (status) return status;
   status = parse(&onnx__model_proto__descriptor, "model", bytes, size, limit_of(options), arena, &model, err);
   espq_free(bytes);
-  if (status == ESPQ_OK) status = build(model, source, out, err);
+  if (status == ESPQ_OK) status = build(model, source, arena, out, err);
   if (status) espq_error_prefix(err, "%s", path);
   return status;
 }

@@ -6,9 +6,10 @@
  * What the graph holds afterwards: inputs without the initializers that old files list among them; constants from
  * initializers and from Constant nodes, which are gone; nodes in topological order; domain "ai.onnx" as ""; shapes
  * of inputs with unknown dimensions as -1; types and shapes of all other values as the file claims them: a hint,
- * which shape inference overrules. bfloat16 constants become float32 (with a note).
- * ESPQ_EUNSUPPORTED, by name: local functions, sequence, map, optional and sparse types, sparse
- * initializers, training information, tensors of strings, complex, float8 and 4-bit numbers.
+ * which shape inference overrules. bfloat16 becomes float32, 4-bit integers become 8-bit ones (with a note).
+ * Local functions are put in place of their calls (splice.h), sparse initializers become dense.
+ * ESPQ_EUNSUPPORTED, by name: sequence, map, optional and sparse types, training information, tensors of strings,
+ * complex and float8 numbers.
  *
  *   espq_graph *graph;
  *   espq_onnx_notes notes = {0};
@@ -43,6 +44,12 @@ espq_status espq_onnx_read(const char *path, const espq_onnx_options *options, e
 /* Reads `size` bytes, which are not needed afterwards. dir: folder of external data; NULL: none is allowed. */
 espq_status espq_onnx_decode(const void *bytes, size_t size, const char *dir, const espq_onnx_options *options,
                              espq_graph **out, espq_onnx_notes *notes, espq_error *err);
+
+/* Puts a subgraph of a node, named by its attribute (If's then_branch, Loop's body), before the node. inputs: a value for
+ * each input of the subgraph. *results: a value for each of its outputs, to be released with espq_free; *nresults counts
+ * them. The node stays. External data is not read. */
+espq_status espq_onnx_splice(espq_graph *graph, espq_id node, const char *attr, size_t ninputs, const espq_id *inputs,
+                             espq_id **results, size_t *nresults, espq_error *err);
 
 /* Reads a file that holds one TensorProto, as the test data of ONNX do. Errors start with the path. */
 espq_status espq_onnx_read_tensor(const char *path, espq_tensor **out, espq_error *err);

@@ -7,7 +7,8 @@
 #include "onnx/external.h"
 #include "onnx/proto.h"
 
-enum { BFLOAT16 = 16 };
+/* Types of TensorProto that become larger ones on the way. */
+enum { BFLOAT16 = 16, UINT4 = 21, INT4 = 22 };
 
 const char *espq_onnx_dtype_name(int32_t code) {
   static const char *const others[] = {
@@ -181,9 +182,49 @@ static espq_status widen_bfloat16(espq_tensor *half, espq_tensor **out, espq_err
   return status;
 }
 
+/* --- 4-bit integers: two in a byte, the first in the low half --- */
+
+/* The packed bytes, from raw data or one in each entry of int32_data; NULL: neither has as many as `count` needs. */
+static const uint8_t *packed_bytes(const Onnx__TensorProto *p, size_t count, uint8_t **copy) {
+  size_t bytes = (count + 1) / 2;
+  *copy = NULL;
+  if (p->has_raw_data) return p->raw_data.len == bytes ? p->raw_data.data : NULL;
+  if (p->n_int32_data != bytes) return NULL;
+  *copy = espq_alloc(bytes + 1);
+  for (size_t i = 0; *copy && i < bytes; i++) (*copy)[i] = (uint8_t)p->int32_data[i];
+  return *copy;
+}
+
+static espq_status decode_4bit(const Onnx__TensorProto *p, espq_onnx_source *source, espq_tensor **out, espq_error *err) {
+  bool sign = p->data_type == INT4;
+  int64_t count;
+  uint8_t *copy;
+  espq_status status = espq_shape_count((int)p->n_dims, p->dims, &count, err);
+  if (status) return status;
+  if (p->has_data_location && p->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL)
+    return espq_fail(err, ESPQ_EUNSUPPORTED, "external data of 4-bit integers");
+  const uint8_t *bytes = packed_bytes(p, (size_t)count, &copy);
+  if (!bytes && count)
+    return espq_fail(err, ESPQ_EFORMAT, "%" PRId64 " 4-bit integers need %" PRId64 " bytes", count, (count + 1) / 2);
+  status = espq_tensor_new(sign ? ESPQ_I8 : ESPQ_U8, (int)p->n_dims, p->dims, out, err);
+  for (int64_t i = 0; i < count && !status; i++) {
+    int x = bytes[i / 2] >> (i % 2 ? 4 : 0) & 15;
+    ((uint8_t *)(*out)->data)[i] = (uint8_t)(sign && x > 7 ? x - 16 : x);
+  }
+  espq_free(copy);
+  espq_onnx_note(source->notes, "tensor '%.100s': 4-bit integers are read as 8-bit ones", espq_onnx_text(p->name));
+  return status;
+}
+
+espq_dtype espq_onnx_dtype(int32_t code) {
+  if (code == BFLOAT16) return ESPQ_F32;
+  if (code == INT4 || code == UINT4) return code == INT4 ? ESPQ_I8 : ESPQ_U8;
+  return espq_dtype_from_onnx(code);
+}
+
 espq_status espq_onnx_tensor_decode(const Onnx__TensorProto *p, espq_onnx_source *source, espq_tensor **out,
                                     espq_error *err) {
-  espq_dtype dtype = p->data_type == BFLOAT16 ? ESPQ_U16 : espq_dtype_from_onnx(p->data_type);
+  espq_dtype dtype = p->data_type == BFLOAT16 ? ESPQ_U16 : espq_onnx_dtype(p->data_type);
   if (dtype == ESPQ_DTYPE_NONE && p->data_type >= 1 && p->data_type <= 28)
     return espq_fail(err, ESPQ_EUNSUPPORTED, "elements of type %s are not supported",
                      espq_onnx_dtype_name(p->data_type));
@@ -192,6 +233,7 @@ espq_status espq_onnx_tensor_decode(const Onnx__TensorProto *p, espq_onnx_source
   if (p->segment) return espq_fail(err, ESPQ_EUNSUPPORTED, "a tensor in segments is not supported");
   if (p->n_dims > ESPQ_MAX_RANK)
     return espq_fail(err, ESPQ_ELIMIT, "%zu dimensions, the limit is %d", p->n_dims, ESPQ_MAX_RANK);
+  if (p->data_type == INT4 || p->data_type == UINT4) return decode_4bit(p, source, out, err);
   espq_status status = decode_as(p, source, dtype, out, err);
   if (status || p->data_type != BFLOAT16) return status;
   espq_onnx_note(source->notes, "tensor '%.100s': bfloat16 is read as float32", espq_onnx_text(p->name));

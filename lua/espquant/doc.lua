@@ -25,6 +25,7 @@ module {
   op = '(op_type[, domain = ""])\nThe row of an operator as a table; nil for an unknown one.',
   ops = "()\nThe rows of all operators, a list of tables.",
   onnx_read_tensor = "(path)\nThe tensor of a file that holds one TensorProto.",
+  onnx_splice = "(graph, node, attr, {values})\nPuts the subgraph in that attribute before the node; its outputs' values.",
   onnx_read = "(path[, {max_bytes =}])\nThe graph of an ONNX file, and a list of notes about it.",
   onnx_decode = "(bytes[, dir[, {max_bytes =}]])\nThe graph of a model in memory; dir: where external data may lie.",
   onnx_write = "(graph, path)\nWrites an ONNX file, whole or not at all.",

@@ -4,16 +4,19 @@
 ---     espquant.onnx.save(model, "copy.onnx")
 
 local core = require "espquant.core"
+local control_flow = require "espquant.control_flow"
 local upgrade = require "espquant.upgrade"
 require "espquant.model" -- the methods of models that are written in Lua
 
 local M = {}
 
---- Reads a model as it stands in its file, shapes not inferred; see M.load.
+--- Reads a model without inferring its shapes; see M.load. Local functions, and branches and loops whose condition or
+--- count is constant, are put in place.
 function M.read(path, options)
   local model, notes, code = core.onnx_read(path, options)
   if not model then return nil, notes, code end
   local ok, message, status = upgrade.upgrade(model)
+  if ok then ok, message, status = control_flow.inline(model) end
   if not ok then return nil, ("%s: %s"):format(path, message), status end
   return model, notes
 end

@@ -162,7 +162,7 @@ static void test_refused_types(void) {
       {0, ESPQ_EFORMAT, "data_type is 0"},       {99, ESPQ_EFORMAT, "data_type is 99"},
       {-1, ESPQ_EFORMAT, "data_type is -1"},     {8, ESPQ_EUNSUPPORTED, "type string"},
       {14, ESPQ_EUNSUPPORTED, "type complex64"}, {17, ESPQ_EUNSUPPORTED, "type float8e4m3fn"},
-      {22, ESPQ_EUNSUPPORTED, "type int4"},      {28, ESPQ_EUNSUPPORTED, "type float6e3m2"},
+      {22, ESPQ_EFORMAT, "4-bit integers need"}, {28, ESPQ_EUNSUPPORTED, "type float6e3m2"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     wire t = make_tensor("w", cases[i].code, pair, 1);
