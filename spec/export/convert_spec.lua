@@ -21,17 +21,17 @@ after_each(function()
   process.remove(out)
 end)
 
--- The files of a recorded case: name -> bytes.
-local case
+local pack
 
+-- The files of recorded case k, and the pack of all cases.
 local function recorded(k)
-  case = case or fixtures.open "convert_tool"
+  pack = pack or fixtures.open "convert_tool"
   local files = {}
   local prefix = k .. "/npy/"
-  for path, bytes in pairs(case.files) do
+  for path, bytes in pairs(pack.files) do
     if path:sub(1, #prefix) == prefix then files[path:sub(#prefix + 1)] = bytes end
   end
-  return files, case
+  return files, pack
 end
 
 local function save(files)
