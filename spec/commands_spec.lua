@@ -239,6 +239,19 @@ describe("the commands", function()
       local r = espquant("run", "two.onnx", "-d", "ab.npz", "-t", "two.json", "--as-float", "-o", "sum.npy")
       assert.same({ 0, "Add_out: float32 3x4\n" }, { r.status, r.stdout })
       assert.equal(1.5, core.tensor_frombytes(npy.decode(read "sum.npy")):min())
+      local function exponents(...)
+        assert.equal(0, espquant("calibrate", "two.onnx", "-d", "ab.npz", "-o", "two.json", ...).status)
+        local tensors = cjson.decode(read "two.json").tensors
+        return { tensors.a.exponents[1], tensors.b.exponents[1] }
+      end
+      assert.same({ -7, -7 }, exponents())
+      assert.same({ -5, -5 }, exponents "--input-exponent=-5")
+      assert.same({ -7, -3 }, exponents("--input-exponent", "b=-3", "--input-exponent", "a=measured"))
+      fails(2, { "one for all inputs, or NAME=E" }, "calibrate", "two.onnx", "-d", "ab.npz", "-o", "no.json",
+        "--input-exponent=-5", "--input-exponent", "a=-5")
+      fails(2, { "'65' is no exponent" }, "calibrate", "two.onnx", "-d", "ab.npz", "--input-exponent", "a=65")
+      fails(3, { "the model has no input 'c'" }, "calibrate", "two.onnx", "-d", "ab.npz", "-o", "no.json",
+        "--input-exponent", "c=-5")
       fails(3, { "nothing for input 'b'" }, "calibrate", "two.onnx", "-d", "a=a.npy", "-o", "no.json")
       fails(3, { "the model has 2 inputs (a, b)" }, "calibrate", "two.onnx", "-d", "a.npy", "-o", "no.json")
     end)

@@ -6,8 +6,8 @@
 ---     calib:export_coefficient_to_cpp(model, "calib.pickle", "esp32s3", ".", "coefficient", true)
 ---
 --- By name: Calibrator{bits =, granularity =, method =, mode =, runtime =, target =, threads =, input_exponent =,
---- log =}. `input_exponent` is an integer, or "measured"; without it inputs are supposed to lie in [-1, 1), as in the
---- original. `log` receives what the original prints, and warnings (default: print).
+--- log =}. `input_exponent` is an integer, "measured", or a table of these by input; without it inputs are supposed to
+--- lie in [-1, 1), as in the original. `log` receives what the original prints, and warnings (default: print).
 ---
 --- The methods above have the names of the original's Python class and raise error objects (`espquant.errors`) for what
 --- is wrong with models, data and files, as it does; `measure_table` returns nil, message, code, problems instead.
@@ -161,11 +161,10 @@ end
 
 -- Data beyond what the input's exponent holds is clipped, on the chip as well.
 local function warn_of_clipped_inputs(self, model, ranges, first, warnings)
-  local e = self.input_exponent or quant.v1.INPUT_EXPONENT[self.bits]
-  if self.mode == "original" or e == "measured" then return end
-  local limit = 2.0 ^ (e + self.bits - 1)
+  if self.mode == "original" then return end
   for i, input in ipairs(model.inputs) do
-    local reached = absmax(ranges, first + i)
+    local reached, e = absmax(ranges, first + i), quant.v1.input_exponent(self, input.name)
+    local limit = e == "measured" and math.huge or 2.0 ^ (e + self.bits - 1)
     if reached > limit then
       warnings[#warnings + 1] = ("input '%s' reaches %.6g, but its exponent %d holds %g at most: what is beyond is "
         .. "clipped; scale the data, or give input_exponent (\"measured\")"):format(input.name, reached, e, limit)
@@ -173,8 +172,8 @@ local function warn_of_clipped_inputs(self, model, ranges, first, warnings)
   end
 end
 
--- name -> exponent for every name, in one pass (minmax) or two (entropy).
-local function measure(self, model, data, names, warnings, hash)
+-- name -> exponent for every name, in one pass (minmax) or two (entropy); the set `by_range` is always minmax.
+local function measure(self, model, data, names, by_range, warnings, hash)
   local exec <close> = errors.check(core.executor(model, { threads = self.threads, outputs = {} }))
   local observed = table.move(names, 1, #names, 1, {})
   for _, input in ipairs(model.inputs) do observed[#observed + 1] = input.name end
@@ -190,7 +189,7 @@ local function measure(self, model, data, names, warnings, hash)
   end
   local found = {}
   for i, name in ipairs(names) do
-    found[name] = histograms and entropy_exponent(self, histograms, thresholds, ranges, i, name, warnings)
+    found[name] = histograms and not by_range[name] and entropy_exponent(self, histograms, thresholds, ranges, i, name, warnings)
       or core.exponent_of_absmax(absmax(ranges, i), self.bits)
   end
   return found, hash
@@ -201,8 +200,8 @@ local function build_table(self, model, source, hash)
   errors.check(quant.check(model, self.mode, "table"))
   errors.check(quant.options.available(self.providers))
   local data, warnings = open_data(self, model, source), {}
-  local t = errors.check(quant.v1.build(model, self, function(names)
-    local found, message, code = measure(self, model, data, names, warnings, hash)
+  local t = errors.check(quant.v1.build(model, self, function(names, by_range)
+    local found, message, code = measure(self, model, data, names, by_range, warnings, hash)
     if not found then return nil, message, code end
     hash = message
     return found

@@ -27,7 +27,12 @@ describe("options", function()
     local o = parse(given)
     assert.same({ 16, "original", 0, "measured" }, { o.bits, o.mode, o.threads, o.input_exponent })
     assert.same({ bits = 16, mode = "original", threads = 0, input_exponent = "measured" }, given)
-    assert.equal(-5, parse { bits = "int8", input_exponent = -5 }.input_exponent)
+    for _, e in ipairs { -5, "measured", { x = -5, y = "measured" } } do
+      assert.same(e, parse { bits = "int8", input_exponent = e }.input_exponent)
+    end
+    for _, e in ipairs { { -5 }, { x = 65 }, { x = "given" }, { x = 0.5 }, true } do
+      assert.has_error(function() parse { bits = "int8", input_exponent = e } end)
+    end
   end)
 
   local BITS = "supported quantization bit: 8 or 16; expected `int8` or `int16`, got "
@@ -47,9 +52,9 @@ describe("options", function()
       target = "ESP32" } },
     { 'supported isa: `portable`, `avx2`, `avx512-vnni` or `auto`, got "mmx"', { bits = "int8", isa = "mmx" } },
     { "threads: an integer from 0 (all) to 1024 expected, got -1", { bits = "int8", threads = -1 } },
-    { "input_exponent: an integer from -64 to 64 or `measured` expected, got 1.5",
+    { "input_exponent: an integer from -64 to 64, `measured` or a table of these by input expected, got 1.5",
       { bits = "int8", input_exponent = 1.5 } },
-    { "input_exponent: an integer from -64 to 64 or `measured` expected, got 65",
+    { "input_exponent: an integer from -64 to 64, `measured` or a table of these by input expected, got 65",
       { bits = "int8", input_exponent = 65 } },
     { 'log: a function expected, got "out"', { bits = "int8", log = "out" } },
     { 'outputs: a list of names expected, got "y"', { bits = "int8", outputs = "y" } },

@@ -3,8 +3,32 @@
 local Calibrator = require "espquant.calibrator"
 local command = require "espquant.command"
 local json = require "espquant.json"
+local options = require "espquant.quant.options"
 
 local M = { name = "calibrate", summary = "measure a model over sample data and write a quantization table" }
+
+-- "-5", "measured", or either for one input: "NAME=-5".
+local function input_exponent(text)
+  local name, value = text:match "^(.+)=([^=]*)$"
+  value = value or text
+  local e = value == "measured" and value or math.tointeger(tonumber(value))
+  if not e or not pcall(options.check, "input_exponent", e) then
+    return nil, ("'%s' is no exponent from -64 to 64, nor 'measured'"):format(value)
+  end
+  return { name = name, exponent = e }
+end
+
+-- The option of the Calibrator; nil and the reason where values do not go together.
+local function input_exponents(list)
+  if #list == 0 then return nil end
+  if #list == 1 and not list[1].name then return list[1].exponent end
+  local by_name = {}
+  for _, given in ipairs(list) do
+    if not given.name then return nil, "--input-exponent: one for all inputs, or NAME=E for each" end
+    by_name[given.name] = given.exponent
+  end
+  return by_name
+end
 
 function M.configure(parser)
   parser:argument("model"):description "The .onnx file (optimize it first)."
@@ -12,6 +36,8 @@ function M.configure(parser)
   parser:option "-o --output":argname "TABLE"
     :description "Where to write: .json, or the original toolkit's .pickle (default: MODEL_calib.pickle)."
   command.add_quantization(parser, { method = true })
+  parser:option "--input-exponent":count "*":argname "E":convert(input_exponent)
+    :description "Exponent of the inputs: a number, or 'measured'; NAME=E for one input (default: -7, int16: -15)."
   command.add_threads(parser)
   command.add_json(parser)
 end
@@ -19,8 +45,10 @@ end
 function M.run(args, streams)
   local settings = command.settings(args)
   local output = args.output or command.beside(args.model, "_calib.pickle")
-  local wrong = command.conflict(settings) or command.overwrites(output, args.model, table.unpack(args.data))
+  local exponents, mixed = input_exponents(args.input_exponent)
+  local wrong = mixed or command.conflict(settings) or command.overwrites(output, args.model, table.unpack(args.data))
   if wrong then return command.usage(streams, wrong) end
+  settings.input_exponent = exponents
   settings.log = function(text) streams.stderr:write("espquant: ", text, "\n") end
   local model, calib = command.model(args.model, streams), Calibrator(settings)
   local t = calib:generate_quantization_table(model, command.data(args, model, streams), output)

@@ -49,15 +49,26 @@ local ORIGINAL = {
 -- What other options expect.
 local EXPECTED = {
   threads = "an integer from 0 (all) to 1024",
-  input_exponent = "an integer from -64 to 64 or `measured`",
+  input_exponent = "an integer from -64 to 64, `measured` or a table of these by input",
   log = "a function",
   outputs = "a list of names",
 }
 
+local function is_exponent(x)
+  return x == "measured" or math.type(x) == "integer" and x >= -64 and x <= 64
+end
+
+local function is_by_input(x)
+  for name, e in pairs(x) do
+    if type(name) ~= "string" or not is_exponent(e) then return false end
+  end
+  return true
+end
+
 -- Options whose values are no short list; nil is always allowed.
 local TESTS = {
   threads = function(x) return math.type(x) == "integer" and x >= 0 and x <= 1024 end,
-  input_exponent = function(x) return x == "measured" or math.type(x) == "integer" and x >= -64 and x <= 64 end,
+  input_exponent = function(x) return is_exponent(x) or type(x) == "table" and is_by_input(x) end,
   log = function(x) return type(x) == "function" end,
   outputs = function(x) return type(x) == "table" and #x > 0 end,
 }

@@ -2,7 +2,8 @@
 ---
 ---     local t = v1.build(graph, { bits = 8, granularity = "per-channel", mode = "chip" }, measure)
 ---
---- `measure(names)` returns name -> exponent for tensors that are computed (minmax or entropy, the caller's business).
+--- `measure(names, by_range)` returns name -> exponent for tensors that are computed (minmax or entropy, the caller's
+--- business; those of the set `by_range` are too small for a search: their range counts).
 --- The steps carry the names S1 to S5 and must run in this order, since later ones overwrite earlier ones: that is
 --- what the original does, and order of entries is part of its file.
 ---   S1 measure   S2 Concat inputs share   S3 activations pass their exponent up   S4 the rest follows input 0
@@ -18,6 +19,13 @@ local M = {}
 --- Exponent of the graph's inputs: they are supposed to lie in [-1, 1).
 M.INPUT_EXPONENT = { [8] = -7, [16] = -15 }
 local ZERO_CHANNEL = -15 -- of a weight's channel that is all zero
+
+--- The exponent of a graph's input: that of the options, for all inputs or by name, or the fixed one; or "measured".
+function M.input_exponent(options, name)
+  local given = options.input_exponent
+  if type(given) == "table" then given = given[name] end
+  return given or M.INPUT_EXPONENT[options.bits]
+end
 
 local Policy = {}
 Policy.__index = Policy
@@ -37,6 +45,17 @@ local function single_act(node)
   if #users == 1 and is_activation(users[1]) then return users[1] end
 end
 
+-- The original gives GlobalAveragePool its input's exponent; the chip's takes one of the output, like AveragePool.
+function Policy:passes(node)
+  return rule(node).pass and not (self.mode == "chip" and node.op_type == "GlobalAveragePool")
+end
+
+-- One number per channel is too little for a histogram. `node` may be the activation after the average.
+function Policy:is_pooled(node)
+  while node and is_activation(node) do node = node:input(1).producer end
+  return node and rule(node).pass and not self:passes(node)
+end
+
 -- On the chip also MatMul, which the original does not know.
 function Policy:is_measured(node)
   local r = rule(node)
@@ -53,23 +72,45 @@ end
 
 -- S1 ---------------------------------------------------------------------------------------------------------------
 
--- The tensors that calibration measures, in order.
+-- The tensors that calibration measures, in order; and the set of those by their range.
 function Policy:measured()
-  local names = {}
+  local names, by_range = {}, {}
   for node in self.graph:nodes() do
-    if self:is_measured(node) and not single_act(node) then names[#names + 1] = node:output(1).name end
+    if self:is_measured(node) and not single_act(node) then
+      names[#names + 1] = node:output(1).name
+      by_range[names[#names]] = self:is_pooled(node) or nil
+    end
   end
-  return names
+  return names, by_range
+end
+
+-- Names in the option input_exponent that are no inputs.
+function Policy:check_inputs()
+  local problems = {}
+  for name in pairs(type(self.input_exponent) == "table" and self.input_exponent or {}) do
+    local value = self.graph:value(name)
+    if not (value and value.is_input) then
+      problems[#problems + 1] = ("input_exponent: the model has no input '%s'"):format(name)
+    end
+  end
+  if #problems == 0 then return true end
+  table.sort(problems)
+  return nil, "input_exponent names what is no input", "format", problems
 end
 
 function Policy:measure(measure)
-  local names, wanted = self:measured(), {}
-  if self.input_exponent == "measured" then
-    for _, input in ipairs(self.graph.inputs) do wanted[#wanted + 1] = input.name end
+  local ok, message, code, problems = self:check_inputs()
+  if not ok then return nil, message, code, problems end
+  local names, by_range = self:measured()
+  local wanted, found = {}, nil
+  for _, input in ipairs(self.graph.inputs) do
+    if M.input_exponent(self, input.name) == "measured" then wanted[#wanted + 1] = input.name end
   end
-  local found, message, code, problems = measure(table.move(names, 1, #names, #wanted + 1, wanted))
+  found, message, code, problems = measure(table.move(names, 1, #names, #wanted + 1, wanted), by_range)
   if not found then return nil, message, code, problems end
-  for _, input in ipairs(self.graph.inputs) do self:set(input, found[input.name] or self.input_exponent) end
+  for _, input in ipairs(self.graph.inputs) do
+    self:set(input, found[input.name] or M.input_exponent(self, input.name))
+  end
   for _, name in ipairs(names) do self.table:set(name, "activation", { found[name] }) end
   return true
 end
@@ -77,11 +118,11 @@ end
 -- S2 ---------------------------------------------------------------------------------------------------------------
 
 -- Calls visit(value) for value and what lies above it as long as its producer is a pass-through operator.
-local function walk_up(value, visit)
+function Policy:walk_up(value, visit)
   while true do
     visit(value)
     local producer = value.producer
-    if not producer or not rule(producer).pass then return value end
+    if not producer or not self:passes(producer) then return value end
     value = producer:input(1)
   end
 end
@@ -90,13 +131,13 @@ function Policy:share_concat(node)
   local s = -math.huge
   for _, input in ipairs(node.inputs) do
     if input and not input.constant then
-      local e = self:get(walk_up(input, function() end))
+      local e = self:get(self:walk_up(input, function() end))
       if e and e > s then s = e end
     end
   end
   for _, input in ipairs(node.inputs) do
     if input and not input.constant then
-      walk_up(input, function(value) if self:get(value) then self:set(value, s) end end)
+      self:walk_up(input, function(value) if self:get(value) then self:set(value, s) end end)
     end
   end
 end
@@ -107,7 +148,7 @@ function Policy:lift(value, s)
   while true do
     self:set(value, s)
     local producer = value.producer
-    if not producer or not (rule(producer).pass or is_activation(producer)) then return end
+    if not producer or not (self:passes(producer) or is_activation(producer)) then return end
     value = producer:input(1)
   end
 end
@@ -125,7 +166,7 @@ function Policy:pass_up(node)
   self:set(input, s)
   local producer = input.producer
   if not producer then return end
-  if rule(producer).lifts then self:lift(producer:input(1), s) end
+  if rule(producer).lifts and self:passes(producer) then self:lift(producer:input(1), s) end
   if producer.op_type == "Concat" then
     for _, value in ipairs(producer.inputs) do
       if value and not value.constant then self:lift(value, s) end
@@ -151,7 +192,7 @@ function Policy:follow_input(node)
   local out = node:output(1)
   if node.op_type == "Shape" then
     self.table:set(out.name, "shape", {})
-  elseif node.op_type == "GlobalAveragePool" or (rule(node).shares and not self:get(out)) then
+  elseif self:passes(node) and node.op_type == "GlobalAveragePool" or (rule(node).shares and not self:get(out)) then
     local e = self:followed_exponent(node)
     if e then self:set(out, e) end
   end
@@ -343,12 +384,12 @@ function Policy:share_on_chip()
 end
 
 --- Builds the table. `options`: bits, granularity, method, mode ("chip" or "original"), input_exponent (an integer,
---- "measured", or nil for -7 and -15). Returns a qtable with `warnings`, or nil, message, code[, problems].
+--- "measured", a table of these by input, or nil for -7 and -15). Returns a qtable with `warnings`, or nil, message, code[, problems].
 function M.build(graph, options, measure)
   local self = setmetatable({
     graph = graph, bits = options.bits, mode = options.mode, per_channel = options.granularity == "per-channel",
     alpha_names = M.alpha_names(graph, options.mode),
-    input_exponent = options.input_exponent or M.INPUT_EXPONENT[options.bits],
+    input_exponent = options.input_exponent,
     table = qtable.new {
       runtime = "v1", mode = options.mode, bits = options.bits, granularity = options.granularity,
       method = options.method,
