@@ -163,7 +163,7 @@ end
 local function warn_of_clipped_inputs(self, model, ranges, first, warnings)
   if self.mode == "original" then return end
   for i, input in ipairs(model.inputs) do
-    local reached, e = absmax(ranges, first + i), quant.v1.input_exponent(self, input.name)
+    local reached, e = absmax(ranges, first + i), quant.inputs.exponent(self, input.name)
     local limit = e == "measured" and math.huge or 2.0 ^ (e + self.bits - 1)
     if reached > limit then
       warnings[#warnings + 1] = ("input '%s' reaches %.6g, but its exponent %d holds %g at most: what is beyond is "

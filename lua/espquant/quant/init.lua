@@ -1,6 +1,7 @@
 --- Quantization of ESP-DL v1: policy, table, quantized graph, and the original evaluator as a rewrite.
 local M = {
   v1 = require "espquant.quant.v1",
+  inputs = require "espquant.quant.inputs",
   apply = require "espquant.quant.apply",
   original = require "espquant.quant.original",
   check = require "espquant.quant.check",

@@ -12,20 +12,12 @@
 --- to a fixed point; in "original" mode one pass in graph order can leave them different.
 
 local core = require "espquant.core"
+local inputs = require "espquant.quant.inputs"
 local qtable = require "espquant.qtable"
 
 local M = {}
 
---- Exponent of the graph's inputs: they are supposed to lie in [-1, 1).
-M.INPUT_EXPONENT = { [8] = -7, [16] = -15 }
 local ZERO_CHANNEL = -15 -- of a weight's channel that is all zero
-
---- The exponent of a graph's input: that of the options, for all inputs or by name, or the fixed one; or "measured".
-function M.input_exponent(options, name)
-  local given = options.input_exponent
-  if type(given) == "table" then given = given[name] end
-  return given or M.INPUT_EXPONENT[options.bits]
-end
 
 local Policy = {}
 Policy.__index = Policy
@@ -84,32 +76,18 @@ function Policy:measured()
   return names, by_range
 end
 
--- Names in the option input_exponent that are no inputs.
-function Policy:check_inputs()
-  local problems = {}
-  for name in pairs(type(self.input_exponent) == "table" and self.input_exponent or {}) do
-    local value = self.graph:value(name)
-    if not (value and value.is_input) then
-      problems[#problems + 1] = ("input_exponent: the model has no input '%s'"):format(name)
-    end
-  end
-  if #problems == 0 then return true end
-  table.sort(problems)
-  return nil, "input_exponent names what is no input", "format", problems
-end
-
 function Policy:measure(measure)
-  local ok, message, code, problems = self:check_inputs()
+  local ok, message, code, problems = inputs.check(self.graph, self)
   if not ok then return nil, message, code, problems end
   local names, by_range = self:measured()
   local wanted, found = {}, nil
   for _, input in ipairs(self.graph.inputs) do
-    if M.input_exponent(self, input.name) == "measured" then wanted[#wanted + 1] = input.name end
+    if inputs.exponent(self, input.name) == "measured" then wanted[#wanted + 1] = input.name end
   end
   found, message, code, problems = measure(table.move(names, 1, #names, #wanted + 1, wanted), by_range)
   if not found then return nil, message, code, problems end
   for _, input in ipairs(self.graph.inputs) do
-    self:set(input, found[input.name] or M.input_exponent(self, input.name))
+    self:set(input, found[input.name] or inputs.exponent(self, input.name))
   end
   for _, name in ipairs(names) do self.table:set(name, "activation", { found[name] }) end
   return true
@@ -342,7 +320,7 @@ function Policy:replace_zero_scales()
     for i, e in ipairs(entry.exponents) do
       if e == -math.huge then
         local is_data = entry.kind == "activation" or entry.kind == "input"
-        local new = is_data and M.INPUT_EXPONENT[self.bits] or ZERO_CHANNEL
+        local new = is_data and inputs.FIXED[self.bits] or ZERO_CHANNEL
         entry.exponents[i] = new
         table.insert(self.table.warnings, ("'%s' is all zero; its exponent is set to %d"):format(entry.name, new))
       end
