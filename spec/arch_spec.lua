@@ -60,6 +60,7 @@ local LUA_EDGES = {
   ["dataset.*"] = { "core", "errors", "codec.*", "shape" },
   ["model"] = { "core", "errors", "quant.*" },
   ["npy"] = { "core", "codec.*" },
+  ["espdl"] = { "core", "codec.*", "json" },
   ["onnx"] = { "control_flow", "core", "model", "upgrade" },
   ["control_flow"] = { "core" },
   ["upgrade"] = {},

@@ -16,6 +16,7 @@ local MODULES = {
   convert = "espquant.export.convert",
   dataset = "espquant.dataset",
   errors = "espquant.errors",
+  espdl = "espquant.espdl",
   npy = "espquant.npy",
   onnx = "espquant.onnx",
   optimizer = "espquant.optimizer",

@@ -4,6 +4,7 @@ local command = require "espquant.command"
 local core = require "espquant.core"
 local dataset = require "espquant.dataset"
 local errors = require "espquant.errors"
+local espdl = require "espquant.espdl"
 local json = require "espquant.json"
 local qtable = require "espquant.qtable"
 local shape_text = require "espquant.shape".text
@@ -11,7 +12,7 @@ local shape_text = require "espquant.shape".text
 local M = { name = "info", summary = "print what is in a model, a table or a file of arrays" }
 
 function M.configure(parser)
-  parser:argument("file"):description ".onnx, a table (.pickle or .json), or data as for --data."
+  parser:argument("file"):description ".onnx, .espdl, a table (.pickle or .json), or data as for --data."
   parser:flag "--nodes":description "Print every node of a model."
   command.add_file_options(parser)
   command.add_json(parser)
@@ -149,6 +150,18 @@ local function pictures_info(args, streams)
     notes = json.array(data.notes) })
 end
 
+-- --- ESP-DL v3 ----------------------------------------------------------------------------------------------------
+
+local function espdl_info(args, streams)
+  local models = errors.check(espdl.load(args.file))
+  if args.json then
+    local facts = json.array()
+    for i, model in ipairs(models) do facts[i] = espdl.facts(model) end
+    return command.print_json(streams, { kind = "espdl", models = facts })
+  end
+  for _, model in ipairs(models) do streams.stdout:write(espdl.text(model), "\n") end
+end
+
 -- --- which of them --------------------------------------------------------------------------------------------------
 
 -- A pickle is a table, or arrays where it is none.
@@ -163,6 +176,7 @@ local function kind_of(path, dtype)
   if dtype then return data_info end
   local head, name = errors.check(core.read_part(path, 0, 16)), path:lower()
   if name:match "%.onnx$" then return model_info end
+  if espdl.is_espdl(head) then return espdl_info end
   if name:match "%.pickle$" or name:match "%.pkl$" or head:sub(1, 1) == "\x80" then return pickle_info end
   if name:match "%.json$" or head:sub(1, 1) == "{" then return table_info end
   return dataset.format_of(path) and data_info or model_info

@@ -1,0 +1,104 @@
+--- Containers of ESP-DL v3: one model (.espdl, "EDL2"; "EDL1" is older) or a package of several ("PDL1", "PDL2", "PDL3").
+--
+--    "EDL2", uint32 encryption (0: none, 1: AES-128-CTR), uint32 length, 4 zero bytes, then the FlatBuffers payload
+--    "PDL2", uint32 count, per model {uint32 offset, name's offset, name's length}, names, the models' files
+--    "PDL3", version (16), uint32 size, SHA-256 of all with these 32 bytes as zeros, then as PDL2 from the count on
+--
+--    local models, message, code = espdl.decode(bytes)     -- a list of {name =, model =, encrypted =}
+--    local bytes = espdl.encode(model)
+
+local core = require "espquant.core"
+local fault = require "espquant.codec.fault"
+local flatbuffer = require "espquant.codec.flatbuffer"
+local schema = require "espquant.codec.espdl_schema"
+
+local M = {}
+
+local MAX_MODELS, DIGEST_AT, DIGEST_SIZE = 4096, 25, 32
+local unpack = string.unpack
+
+local function fail(format, ...) fault.raise("format", "espdl: " .. format, ...) end
+
+-- --- one model ------------------------------------------------------------------------------------------------------
+
+local HEADER = { EDL1 = 12, EDL2 = 16 }
+
+local function decode_model(bytes, name)
+  local header = HEADER[bytes:sub(1, 4)]
+  if not header then fail("%s begins with %s, expected EDL2", name, fault.quote(bytes:sub(1, 4))) end
+  if #bytes < header then fail("%s has %d bytes, its header alone has %d", name, #bytes, header) end
+  local encryption, size = unpack("<I4I4", bytes, 5)
+  if size > #bytes - header then fail("%s promises %d bytes of model, the file has %d", name, size, #bytes - header) end
+  if encryption == 1 then return { name = name, encrypted = true } end
+  if encryption ~= 0 then fail("%s has encryption mode %d, expected 0 or 1", name, encryption) end
+  local model = fault.check("espdl: " .. name, flatbuffer.decode(schema, bytes:sub(header + 1, header + size)))
+  return { name = name, model = model, encrypted = false }
+end
+
+-- --- packages -------------------------------------------------------------------------------------------------------
+
+local function part(bytes, offset, size, what)
+  if offset > #bytes or size > #bytes - offset then
+    fail("%s: byte %d and %d more lie outside of the package of %d", what, offset, size, #bytes)
+  end
+  return bytes:sub(offset + 1, offset + size)
+end
+
+-- The entries from the 1-based position `at` on; a model ends where the next one begins, or with the package.
+local function decode_entries(bytes, at)
+  if #bytes < at + 3 then fail("a package of %d bytes is cut short", #bytes) end
+  local count = unpack("<I4", bytes, at)
+  if count > MAX_MODELS then fault.raise("limit", "espdl: %d models, the limit is %d", count, MAX_MODELS) end
+  part(bytes, at + 3, 12 * count, "the list of models")
+  local list = {}
+  for i = 1, count do
+    local offset, name_offset, name_size = unpack("<I4I4I4", bytes, at + 4 + 12 * (i - 1))
+    local name = part(bytes, name_offset, name_size, "the name of model " .. i)
+    list[i] = decode_model(part(bytes, offset, math.max(#bytes - offset, 0), "model " .. fault.quote(name)), fault.quote(name))
+    list[i].name = name
+  end
+  return list
+end
+
+local function decode_pdl3(bytes)
+  if #bytes < 60 then fail("a package of %d bytes is cut short", #bytes) end
+  local size = unpack("<I4", bytes, 21)
+  if size ~= #bytes then fail("the package says that it has %d bytes, the file has %d", size, #bytes) end
+  local digest = bytes:sub(DIGEST_AT, DIGEST_AT + DIGEST_SIZE - 1)
+  local blank = bytes:sub(1, DIGEST_AT - 1) .. ("\0"):rep(DIGEST_SIZE) .. bytes:sub(DIGEST_AT + DIGEST_SIZE)
+  local got = core.sha256(blank):gsub("%x%x", function(x) return string.char(tonumber(x, 16)) end)
+  if got ~= digest then fail "the package's SHA-256 is not that of its bytes: it is damaged" end
+  return decode_entries(bytes, 57)
+end
+
+local PACKAGES = {
+  PDL1 = function(bytes) return decode_entries(bytes, 5) end,
+  PDL2 = function(bytes) return decode_entries(bytes, 5) end,
+  PDL3 = decode_pdl3,
+}
+
+local function decode(bytes)
+  local package = PACKAGES[bytes:sub(1, 4)]
+  return package and package(bytes) or { decode_model(bytes, "the model") }
+end
+
+--- The models of a file: a list of {name =, model = (the tables of codec/espdl_schema), encrypted =}; an encrypted model
+--- has no `model`. Nil, message, code.
+function M.decode(bytes)
+  fault.expect_string(bytes, "decode")
+  return fault.catch(decode, bytes)
+end
+
+--- Whether bytes begin as such a file does.
+function M.is_espdl(head)
+  local magic = head:sub(1, 4)
+  return HEADER[magic] ~= nil or PACKAGES[magic] ~= nil
+end
+
+--- The bytes of an .espdl file that holds this model, unencrypted.
+function M.encode(model)
+  local payload = flatbuffer.encode(schema, model)
+  return "EDL2" .. string.pack("<I4I4I4", 0, #payload, 0) .. payload
+end
+
+return M
