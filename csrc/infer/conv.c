@@ -20,10 +20,12 @@ typedef struct choice {
 
 /* ---- sizes ---------------------------------------------------------------------------------------- */
 
-static bool few_elements(int64_t a, int64_t b, int64_t c, int64_t d) {
-  int64_t count;
-  return espq_mul64(a, b, &count) && espq_mul64(count, c, &count) && espq_mul64(count, d, &count) &&
-         count < MAX_ELEMENTS;
+static bool few_elements(int64_t a, int64_t b, int64_t c, int64_t d, int64_t e) {
+  const int64_t factors[] = {b, c, d, e};
+  int64_t count = a;
+  for (int i = 0; i < 4; i++)
+    if (!espq_mul64(count, factors[i], &count)) return false;
+  return count < MAX_ELEMENTS;
 }
 
 static bool in_range(const int64_t *values, int count, int64_t low) {
@@ -38,21 +40,45 @@ static bool axis_fits(int64_t size, int64_t before, int64_t after, int64_t k, in
   return rest >= 0 && rest / s + 1 == out;
 }
 
+/* An image without depth is one of depth 1. */
+static int64_t depth(int64_t size) { return size ? size : 1; }
+
 static espq_status check_params(const espq_infer_conv_params *p, espq_error *err) {
-  const int64_t sizes[] = {p->n,  p->ic, p->ih, p->iw, p->oc, p->oh, p->ow,
-                           p->kh, p->kw, p->sh, p->sw, p->dh, p->dw, p->groups};
-  const int64_t pads[] = {p->pt, p->pl, p->pb, p->pr};
-  if (!in_range(sizes, sizeof sizes / sizeof *sizes, 1) || !in_range(pads, 4, 0))
+  const int64_t sizes[] = {p->n,
+                           p->ic,
+                           p->ih,
+                           p->iw,
+                           p->oc,
+                           p->oh,
+                           p->ow,
+                           p->kh,
+                           p->kw,
+                           p->sh,
+                           p->sw,
+                           p->dh,
+                           p->dw,
+                           p->groups,
+                           p->id ? p->od : 1,
+                           p->id ? p->kd : 1,
+                           p->id ? p->sd : 1,
+                           p->id ? p->dd : 1,
+                           depth(p->id)};
+  const int64_t pads[] = {p->pt, p->pl, p->pb, p->pr, p->pf, p->pk};
+  if (!in_range(sizes, sizeof sizes / sizeof *sizes, 1) || !in_range(pads, sizeof pads / sizeof *pads, 0))
     return espq_fail(err, ESPQ_EFORMAT, "a size, stride, dilation or pad of the convolution is out of range");
   if (p->ic % p->groups || p->oc % p->groups)
     return espq_fail(err, ESPQ_EFORMAT, "%lld groups do not divide %lld input and %lld output channels",
                      (long long)p->groups, (long long)p->ic, (long long)p->oc);
+  if (p->id && !axis_fits(p->id, p->pf, p->pk, p->kd, p->dd, p->sd, p->od))
+    return espq_fail(err, ESPQ_EFORMAT, "the kernel does not map a depth of %lld to %lld", (long long)p->id,
+                     (long long)p->od);
   if (!axis_fits(p->ih, p->pt, p->pb, p->kh, p->dh, p->sh, p->oh) ||
       !axis_fits(p->iw, p->pl, p->pr, p->kw, p->dw, p->sw, p->ow))
     return espq_fail(err, ESPQ_EFORMAT, "the kernel does not map %lld x %lld to %lld x %lld", (long long)p->ih,
                      (long long)p->iw, (long long)p->oh, (long long)p->ow);
-  if (!few_elements(p->n, p->ic + 16, p->ih, p->iw) || !few_elements(p->n, p->oc + 16, p->oh, p->ow) ||
-      !few_elements(p->oc + 16, p->ic / p->groups + 16, p->kh, p->kw))
+  if (!few_elements(p->n, p->ic + 16, depth(p->id), p->ih, p->iw) ||
+      !few_elements(p->n, p->oc + 16, depth(p->od), p->oh, p->ow) ||
+      !few_elements(p->oc + 16, p->ic / p->groups + 16, depth(p->kd), p->kh, p->kw))
     return espq_fail(err, ESPQ_ELIMIT, "a tensor of the convolution has 2^29 elements or more");
   return ESPQ_OK;
 }
@@ -66,6 +92,7 @@ static bool is_depthwise(const espq_infer_conv_params *p) {
 /* Can channels be padded to the block without mixing groups? */
 static bool block_fits(const espq_infer_conv_params *p, choice c) {
   int b = espq_layout_block(c.out);
+  if (p->id) return c.in == ESPQ_PLAIN && c.out == ESPQ_PLAIN;
   if (c.in == ESPQ_PLAIN) return c.out == ESPQ_PLAIN || p->groups == 1;
   if (c.in != c.out) return false;
   return p->groups == 1 || is_depthwise(p) || (p->ic / p->groups % b == 0 && p->oc / p->groups % b == 0);
@@ -97,20 +124,47 @@ static espq_infer_conv_params padded(const espq_infer_conv_params *p, choice c) 
   return q;
 }
 
+/* The descriptor of n images of c channels; layouts with blocks have no depth. */
+static espq_status images_md(dnnl_memory_desc_t *md, espq_layout layout, int64_t n, int64_t c, int64_t d, int64_t h,
+                             int64_t w, espq_error *err) {
+  if (d) return espq_infer_md(md, 5, (const int64_t[]){n, c, d, h, w}, dnnl_ncdhw, err);
+  return espq_infer_md(md, 4, (const int64_t[]){n, c, h, w}, espq_infer_tag(layout), err);
+}
+
+/* The descriptor of the weights, in the primitive's own order (any) or as they come: [groups] oc ic [depth] h w. */
+static espq_status weights_md(dnnl_memory_desc_t *md, const espq_infer_conv_params *p, bool any, espq_error *err) {
+  int64_t dims[6];
+  int rank = 0;
+  bool g = p->groups > 1;
+  dnnl_format_tag_t tag = p->id ? (g ? dnnl_goidhw : dnnl_oidhw) : (g ? dnnl_goihw : dnnl_oihw);
+  if (g) dims[rank++] = p->groups;
+  dims[rank++] = p->oc / p->groups;
+  dims[rank++] = p->ic / p->groups;
+  if (p->id) dims[rank++] = p->kd;
+  dims[rank++] = p->kh;
+  dims[rank++] = p->kw;
+  return espq_infer_md(md, rank, dims, any ? dnnl_format_tag_any : tag, err);
+}
+
+static void set_axes(dnnl_dims_t axes, bool deep, int64_t d, int64_t h, int64_t w) {
+  if (deep) *axes++ = d;
+  axes[0] = h;
+  axes[1] = w;
+}
+
 static espq_status describe(espq_infer_conv *conv, espq_infer_engine *engine, const espq_infer_conv_params *p,
                             bool bias, espq_error *err) {
   dnnl_memory_desc_t src, weights, bias_md, dst;
-  const int64_t grouped[] = {p->groups, p->oc / p->groups, p->ic / p->groups, p->kh, p->kw};
-  bool g = p->groups > 1;
-  espq_status status =
-      espq_infer_md(&src, 4, (const int64_t[]){p->n, p->ic, p->ih, p->iw}, espq_infer_tag(conv->in), err);
-  if (!status) status = espq_infer_md(&weights, g ? 5 : 4, grouped + !g, dnnl_format_tag_any, err);
+  espq_status status = images_md(&src, conv->in, p->n, p->ic, p->id, p->ih, p->iw, err);
+  if (!status) status = weights_md(&weights, p, true, err);
   if (!status) status = espq_infer_md(&bias_md, 1, &p->oc, dnnl_a, err);
-  if (!status)
-    status = espq_infer_md(&dst, 4, (const int64_t[]){p->n, p->oc, p->oh, p->ow}, espq_infer_tag(conv->out), err);
+  if (!status) status = images_md(&dst, conv->out, p->n, p->oc, p->id ? p->od : 0, p->oh, p->ow, err);
   if (status) return status;
-  const dnnl_dims_t strides = {p->sh, p->sw}, dilates = {p->dh - 1, p->dw - 1};
-  const dnnl_dims_t before = {p->pt, p->pl}, after = {p->pb, p->pr};
+  dnnl_dims_t strides, dilates, before, after;
+  set_axes(strides, p->id, p->sd, p->sh, p->sw);
+  set_axes(dilates, p->id, p->dd - 1, p->dh - 1, p->dw - 1);
+  set_axes(before, p->id, p->pf, p->pt, p->pl);
+  set_axes(after, p->id, p->pk, p->pb, p->pr);
   dnnl_convolution_desc_t desc;
   dnnl_status_t s =
       dnnl_dilated_convolution_forward_desc_init(&desc, dnnl_forward_inference, dnnl_convolution_direct, &src, &weights,
@@ -129,8 +183,8 @@ static espq_status describe_batch(espq_infer_conv *conv, espq_infer_engine *engi
   espq_infer_conv_params one = *p;
   one.n = 1;
   conv->repeats = p->n;
-  conv->in_step = p->ic * p->ih * p->iw;
-  conv->out_step = p->oc * p->oh * p->ow;
+  conv->in_step = p->ic * depth(p->id) * p->ih * p->iw;
+  conv->out_step = p->oc * depth(p->od) * p->oh * p->ow;
   return describe(conv, engine, &one, bias, err);
 }
 
@@ -159,13 +213,11 @@ static void spread(float *to, const float *from, int64_t rows, int64_t columns, 
 
 static espq_status pack_weights(espq_infer_conv *conv, const espq_infer_conv_params *p, const espq_infer_conv_params *q,
                                 const float *weights, espq_error *err) {
-  const int64_t dims[] = {q->groups, q->oc / q->groups, q->ic / q->groups, q->kh, q->kw};
-  bool g = q->groups > 1;
   dnnl_memory_desc_t md;
-  espq_status status = espq_infer_md(&md, g ? 5 : 4, dims + !g, g ? dnnl_goihw : dnnl_oihw, err);
+  espq_status status = weights_md(&md, q, false, err);
   if (status) return status;
   if (q->ic == p->ic && q->oc == p->oc) return espq_infer_prim_pack(&conv->prim, PRIM_WEIGHTS, &md, weights, err);
-  int64_t taps = p->kh * p->kw, columns = p->ic / p->groups * taps, stride = q->ic / q->groups * taps;
+  int64_t taps = depth(p->kd) * p->kh * p->kw, columns = p->ic / p->groups * taps, stride = q->ic / q->groups * taps;
   float *wide = espq_calloc(q->oc * stride, sizeof *wide);
   if (!wide) return espq_fail_memory(err);
   spread(wide, weights, p->oc, columns, stride);

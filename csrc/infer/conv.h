@@ -1,11 +1,11 @@
-/* conv.h - 2-D convolution of float images (1-D: height and kernel height 1).
+/* conv.h - convolution of float images, 2-D or 3-D (1-D: height and kernel height 1).
  *
  * Weights are packed when the convolution is prepared. Which layouts a convolution is fast in depends on its
  * channels: ask with ESPQ_INFER_ANY and read what it takes and gives.
  *   - blocked in and out (C16 with AVX-512, else C8): the usual case; channels that do not fill a block are
  *     padded with zero weights, so padding lanes of the output hold 0 as layout.h demands (also after relu)
  *   - PLAIN in, blocked out: up to 3 input channels
- *   - PLAIN in and out: always works, chosen for groups whose channels do not fill blocks
+ *   - PLAIN in and out: always works, chosen in 3-D, and for groups whose channels do not fill blocks
  * Padding lanes of a blocked input must hold finite values (layout.h says 0).
  * One image gives the same bits alone and at any place of any batch, with any number of threads.
  *
@@ -34,11 +34,14 @@ typedef struct espq_infer_conv_params {
   int64_t pt, pl, pb, pr; /* zeros at top, left, bottom, right */
   int64_t groups;
   bool relu; /* max(0, y) after the bias */
+  /* The third axis, in front of the others: input, output, kernel, stride, dilation, zeros at front and back. id 0:
+   * there is none, and all of these are 0. */
+  int64_t id, od, kd, sd, dd, pf, pk;
 } espq_infer_conv_params;
 
 typedef struct espq_infer_conv espq_infer_conv;
 
-/* weights: oc x ic/groups x kh x kw; bias: oc or NULL; both are copied. in_layout, out_layout: an espq_layout or
+/* weights: oc x ic/groups x [kd] x kh x kw; bias: oc or NULL; both are copied. in_layout, out_layout: an espq_layout or
  * ESPQ_INFER_ANY. ESPQ_EFORMAT: sizes that do not fit; ESPQ_ELIMIT: a tensor of 2^29 elements or more;
  * ESPQ_EUNSUPPORTED: not in the layouts asked for (never for PLAIN to PLAIN or ANY to ANY). */
 espq_status espq_infer_conv_prepare(espq_infer_engine *engine, const espq_infer_conv_params *params,

@@ -3,6 +3,7 @@
 #include <float.h>
 
 #include "base/alloc.h"
+#include "base/taps.h"
 #include "infer/prim.h"
 #include "infer/simd.h"
 
@@ -50,15 +51,6 @@ params espq_infer_pool_global(espq_infer_pool_kind kind, espq_layout layout, int
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/* ceil(a / b), at least 0; b > 0. */
-static int64_t ceil_div(int64_t a, int64_t b) { return a <= 0 ? 0 : (a + b - 1) / b; }
-
-/* Of the taps start, start + d, ... (k of them), how many lie in low <= position < high. */
-static int64_t count_taps(int64_t start, int64_t k, int64_t d, int64_t low, int64_t high) {
-  int64_t first = ceil_div(low - start, d), end = least(k, ceil_div(high - start, d));
-  return end > first ? end - first : 0;
-}
-
 /* ---- plain C -------------------------------------------------------------------------------------- */
 
 #define TAP_PARAMS (int block, bool max, int64_t count, int64_t step, const float *src, float *row)
@@ -89,11 +81,12 @@ SIMD_CLONES(tap, TAP_PARAMS, TAP_ARGS)
 /* Divides a row of sums by the counts of its windows. */
 static void divide_row(const params *p, int64_t oy, int block, float *row) {
   bool pad = p->count_include_pad;
+  int64_t first;
   int64_t top = oy * p->sh - p->pt;
-  int64_t rows = count_taps(top, p->kh, p->dh, pad ? -p->pt : 0, pad ? p->ih + p->pb : p->ih);
+  int64_t rows = espq_taps(top, p->kh, p->dh, pad ? -p->pt : 0, pad ? p->ih + p->pb : p->ih, &first);
   for (int64_t ox = 0; ox < p->ow; ox++) {
     int64_t left = ox * p->sw - p->pl;
-    int64_t columns = count_taps(left, p->kw, p->dw, pad ? -p->pl : 0, pad ? p->iw + p->pr : p->iw);
+    int64_t columns = espq_taps(left, p->kw, p->dw, pad ? -p->pl : 0, pad ? p->iw + p->pr : p->iw, &first);
     float count = rows && columns ? (float)rows * (float)columns : 1;
     for (int l = 0; l < block; l++) row[ox * block + l] /= count;
   }
@@ -103,12 +96,12 @@ static void pool_row(const params *p, int64_t oy, int block, const float *src, f
   bool max = p->kind == ESPQ_INFER_POOL_MAX;
   for (int64_t i = 0; i < p->ow * block; i++) row[i] = max ? -FLT_MAX : 0;
   /* Only taps that touch the image: a huge kernel or pad costs no more than the image. */
-  int64_t top = oy * p->sh - p->pt, ky_end = least(p->kh, ceil_div(p->ih - top, p->dh));
-  int64_t kx_end = least(p->kw, ceil_div(p->iw + p->pl, p->dw));
-  for (int64_t ky = ceil_div(-top, p->dh); ky < ky_end; ky++) {
-    for (int64_t kx = ceil_div(p->pl - (p->ow - 1) * p->sw, p->dw); kx < kx_end; kx++) {
+  int64_t top = oy * p->sh - p->pt, ky_end = least(p->kh, espq_ceil_div(p->ih - top, p->dh));
+  int64_t kx_end = least(p->kw, espq_ceil_div(p->iw + p->pl, p->dw));
+  for (int64_t ky = espq_ceil_div(-top, p->dh); ky < ky_end; ky++) {
+    for (int64_t kx = espq_ceil_div(p->pl - (p->ow - 1) * p->sw, p->dw); kx < kx_end; kx++) {
       int64_t shift = kx * p->dw - p->pl; /* input column of output 0 */
-      int64_t first = ceil_div(-shift, p->sw), end = least(p->ow, ceil_div(p->iw - shift, p->sw));
+      int64_t first = espq_ceil_div(-shift, p->sw), end = least(p->ow, espq_ceil_div(p->iw - shift, p->sw));
       if (first >= end) continue;
       const float *from = src + ((top + ky * p->dh) * p->iw + first * p->sw + shift) * block;
       tap(block, max, end - first, p->sw, from, row + first * block);

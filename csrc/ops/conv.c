@@ -64,47 +64,100 @@ static espq_status infer(espq_call *call, espq_error *err) {
 static espq_infer_conv_params float_params(const espq_call *call, const espq_window *w) {
   return (espq_infer_conv_params){.n = call->in[0].shape.dim[0],
                                   .ic = call->in[0].shape.dim[1],
-                                  .ih = w->in[0],
-                                  .iw = w->in[1],
+                                  .ih = w->in[1],
+                                  .iw = w->in[2],
                                   .oc = call->in[1].shape.dim[0],
-                                  .oh = w->out[0],
-                                  .ow = w->out[1],
-                                  .kh = w->kernel[0],
-                                  .kw = w->kernel[1],
-                                  .sh = w->stride[0],
-                                  .sw = w->stride[1],
-                                  .dh = w->dilation[0],
-                                  .dw = w->dilation[1],
-                                  .pt = w->pad_begin[0],
-                                  .pl = w->pad_begin[1],
-                                  .pb = w->pad_end[0],
-                                  .pr = w->pad_end[1],
-                                  .groups = espq_node_int(call->node, "group", 1)};
+                                  .oh = w->out[1],
+                                  .ow = w->out[2],
+                                  .kh = w->kernel[1],
+                                  .kw = w->kernel[2],
+                                  .sh = w->stride[1],
+                                  .sw = w->stride[2],
+                                  .dh = w->dilation[1],
+                                  .dw = w->dilation[2],
+                                  .pt = w->pad_begin[1],
+                                  .pl = w->pad_begin[2],
+                                  .pb = w->pad_end[1],
+                                  .pr = w->pad_end[2],
+                                  .groups = espq_node_int(call->node, "group", 1),
+                                  .id = w->rank > 2 ? w->in[0] : 0,
+                                  .od = w->rank > 2 ? w->out[0] : 0,
+                                  .kd = w->rank > 2 ? w->kernel[0] : 0,
+                                  .sd = w->rank > 2 ? w->stride[0] : 0,
+                                  .dd = w->rank > 2 ? w->dilation[0] : 0,
+                                  .pf = w->rank > 2 ? w->pad_begin[0] : 0,
+                                  .pk = w->rank > 2 ? w->pad_end[0] : 0};
+}
+
+/* Constant weights are packed once; others at every run, from PLAIN to PLAIN. */
+typedef struct floats {
+  espq_infer_conv *conv;     /* NULL: weights or bias are computed at run time */
+  espq_infer_engine *engine; /* then a reference */
+  espq_infer_conv_params params;
+  bool has_bias;
+} floats;
+
+static void free_f32(void *state) {
+  floats *f = state;
+  if (!f) return;
+  espq_infer_conv_free(f->conv);
+  espq_infer_engine_free(f->engine);
+  espq_free(f);
+}
+
+/* The layouts are those the kernel likes best. */
+static espq_status prepare_constant(const espq_env *env, espq_call *call, floats *f, espq_error *err) {
+  const float *weights, *bias;
+  espq_status status = espq_port_weights(call, 1, &weights, err);
+  if (!status) status = espq_port_weights(call, 2, &bias, err);
+  if (status) return status;
+  if (espq_infer_conv_prepare(env->engine, &f->params, weights, bias, ESPQ_INFER_ANY, ESPQ_INFER_ANY, &f->conv, err))
+    return espq_call_prefix(call, err);
+  call->in[0].layout = espq_infer_conv_in_layout(f->conv);
+  call->out[0].layout = espq_infer_conv_out_layout(f->conv);
+  return ESPQ_OK;
+}
+
+static bool constant_weights(const espq_call *call) {
+  return call->in[1].constant && (!espq_port_has(call, 2) || call->in[2].constant);
 }
 
 static espq_status prepare_f32(const espq_env *env, espq_call *call, espq_prepared *out, espq_error *err) {
   espq_window w;
-  const float *weights, *bias;
-  espq_infer_conv *conv = NULL;
   espq_status status = read_window(call, &w, err);
-  if (!status) status = espq_port_weights(call, 1, &weights, err);
-  if (!status) status = espq_port_weights(call, 2, &bias, err);
   if (status) return status;
-  espq_infer_conv_params p = float_params(call, &w);
-  if (espq_infer_conv_prepare(env->engine, &p, weights, bias, ESPQ_INFER_ANY, ESPQ_INFER_ANY, &conv, err))
-    return espq_call_prefix(call, err);
-  call->in[0].layout = espq_infer_conv_in_layout(conv);
-  call->out[0].layout = espq_infer_conv_out_layout(conv);
-  out->state = conv;
-  return ESPQ_OK;
+  floats *f = espq_calloc(1, sizeof *f);
+  if (!f) return espq_fail_memory(err);
+  f->params = float_params(call, &w);
+  f->has_bias = espq_port_has(call, 2);
+  if (constant_weights(call)) status = prepare_constant(env, call, f, err);
+  else {
+    for (int i = 0; i < call->nin; i++) call->in[i].layout = ESPQ_PLAIN;
+    call->out[0].layout = ESPQ_PLAIN;
+    f->engine = espq_infer_engine_retain(env->engine);
+  }
+  if (status) free_f32(f);
+  else out->state = f;
+  return status;
+}
+
+/* oneDNN keeps the kernels it compiled, so that making one anew costs little more than packing the weights. */
+static espq_status run_packing(const floats *f, const espq_run_args *args, const float *bias, espq_error *err) {
+  espq_infer_conv *conv;
+  espq_status status =
+      espq_infer_conv_prepare(f->engine, &f->params, args->in[1], bias, ESPQ_PLAIN, ESPQ_PLAIN, &conv, err);
+  if (status) return status;
+  status = espq_infer_conv_run(conv, args->stream, args->in[0], args->out[0], err);
+  espq_infer_conv_free(conv);
+  return status;
 }
 
 static espq_status run_f32(const espq_run_args *args, espq_error *err) {
   /* A run binds memory of its own stream only, so the object may be shared. */
-  return espq_infer_conv_run((espq_infer_conv *)args->state, args->stream, args->in[0], args->out[0], err);
+  const floats *f = args->state;
+  if (f->conv) return espq_infer_conv_run(f->conv, args->stream, args->in[0], args->out[0], err);
+  return run_packing(f, args, f->has_bias ? args->in[2] : NULL, err);
 }
-
-static void free_f32(void *state) { espq_infer_conv_free(state); }
 
 static const espq_kernel f32 = {prepare_f32, run_f32, free_f32};
 
@@ -126,24 +179,25 @@ static espq_status quantized_params(const espq_env *env, const espq_call *call, 
                                     espq_error *err) {
   espq_window w;
   espq_status status = read_window(call, &w, err);
+  if (!status) status = espq_window_flat(call, &w, err);
   if (status) return status;
   int64_t ic = call->in[0].shape.dim[1], oc = call->in[1].shape.dim[0];
   if (ic > INT32_MAX - 16 || oc > INT32_MAX - 16)
     return espq_call_fail(call, err, ESPQ_ELIMIT, "%" PRId64 " to %" PRId64 " channels are too many", ic, oc);
   *p = (espq_sim_conv_params){.ic = (int)ic,
-                              .ih = (int)w.in[0],
-                              .iw = (int)w.in[1],
+                              .ih = (int)w.in[1],
+                              .iw = (int)w.in[2],
                               .oc = (int)oc,
-                              .oh = (int)w.out[0],
-                              .ow = (int)w.out[1],
-                              .kh = (int)w.kernel[0],
-                              .kw = (int)w.kernel[1],
-                              .sh = (int)w.stride[0],
-                              .sw = (int)w.stride[1],
-                              .dh = (int)w.dilation[0],
-                              .dw = (int)w.dilation[1],
-                              .pt = (int)w.pad_begin[0],
-                              .pl = (int)w.pad_begin[1],
+                              .oh = (int)w.out[1],
+                              .ow = (int)w.out[2],
+                              .kh = (int)w.kernel[1],
+                              .kw = (int)w.kernel[2],
+                              .sh = (int)w.stride[1],
+                              .sw = (int)w.stride[2],
+                              .dh = (int)w.dilation[1],
+                              .dw = (int)w.dilation[2],
+                              .pt = (int)w.pad_begin[1],
+                              .pl = (int)w.pad_begin[2],
                               .groups = (int)espq_node_int(call->node, "group", 1),
                               .isa = env->isa};
   return ESPQ_OK;

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+enum { AXES = ESPQ_WINDOW_AXES };
 enum { WINDOW_MAX = 1 << 30 }; /* of kernels, strides, pads and images: sums of a few, products of two fit 64 bits */
 
 typedef enum auto_pad { NOTSET, SAME_UPPER, SAME_LOWER, VALID } auto_pad;
@@ -40,26 +41,27 @@ static espq_status read_list(const espq_call *call, const char *attr, int want, 
 static espq_status read_input(const espq_call *call, espq_window *w, espq_error *err) {
   const espq_shape *s = &call->in[0].shape;
   char text[160];
-  if (s->rank > 4)
+  if (s->rank > 2 + AXES)
     return espq_call_fail(call, err, ESPQ_EUNSUPPORTED,
-                          "input 0 '%.100s' has shape %s: windows over three or more axes are not supported, only "
-                          "(N,C,L) and (N,C,H,W)",
+                          "input 0 '%.100s' has shape %s: windows over four or more axes are not supported, only "
+                          "(N,C,L), (N,C,H,W) and (N,C,D,H,W)",
                           call->in[0].name, espq_shape_text(s->rank, s->dim, text, sizeof text));
   if (s->rank < 3)
-    return espq_call_fail(call, err, ESPQ_EFORMAT, "input 0 '%.100s' has shape %s, expected (N,C,L) or (N,C,H,W)",
-                          call->in[0].name, espq_shape_text(s->rank, s->dim, text, sizeof text));
+    return espq_call_fail(call, err, ESPQ_EFORMAT,
+                          "input 0 '%.100s' has shape %s, expected (N,C,L), (N,C,H,W) or (N,C,D,H,W)", call->in[0].name,
+                          espq_shape_text(s->rank, s->dim, text, sizeof text));
   w->rank = s->rank - 2;
   for (int i = 0; i < w->rank; i++) {
     if (s->dim[2 + i] > WINDOW_MAX)
       return espq_call_fail(call, err, ESPQ_ELIMIT, "input 0 '%.100s' has shape %s: at most %d pixels along an axis",
                             call->in[0].name, espq_shape_text(s->rank, s->dim, text, sizeof text), WINDOW_MAX);
-    w->in[2 - w->rank + i] = s->dim[2 + i];
+    w->in[AXES - w->rank + i] = s->dim[2 + i];
   }
   return ESPQ_OK;
 }
 
 static espq_status read_kernel(const espq_call *call, const int64_t *kernel, espq_window *w, espq_error *err) {
-  int64_t *out = w->kernel + 2 - w->rank;
+  int64_t *out = w->kernel + AXES - w->rank;
   bool found;
   espq_status status = read_list(call, "kernel_shape", w->rank, 1, out, &found, err);
   if (status) return status;
@@ -78,8 +80,8 @@ static espq_status read_kernel(const espq_call *call, const int64_t *kernel, esp
 }
 
 static espq_status read_steps(const espq_call *call, auto_pad mode, espq_window *w, espq_error *err) {
-  int64_t pads[4] = {0};
-  int r = w->rank, first = 2 - r;
+  int64_t pads[2 * AXES] = {0};
+  int r = w->rank, first = AXES - r;
   bool found;
   espq_status status = read_list(call, "strides", r, 1, w->stride + first, &found, err);
   if (!status) status = read_list(call, "dilations", r, 1, w->dilation + first, &found, err);
@@ -110,6 +112,7 @@ static int64_t round_up(const espq_window *w, int axis, int64_t room) {
 
 static espq_status set_output(const espq_call *call, espq_window *w, int axis, auto_pad mode, bool ceil,
                               espq_error *err) {
+  static const char *const names[AXES] = {"depth", "height", "width"};
   w->out[axis] = -1;
   if (w->in[axis] < 0 || w->kernel[axis] < 0) return ESPQ_OK;
   int64_t extent = espq_window_extent(w, axis);
@@ -119,8 +122,8 @@ static espq_status set_output(const espq_call *call, espq_window *w, int axis, a
   if (padded < extent || w->in[axis] == 0)
     return espq_call_fail(call, err, ESPQ_EFORMAT,
                           "a window of %" PRId64 " pixels does not fit into %" PRId64 " (padded to %" PRId64
-                          ") along %s",
-                          extent, w->in[axis], padded, axis ? "the width" : "the height");
+                          ") along the %s",
+                          extent, w->in[axis], padded, names[axis]);
   if (same) return ESPQ_OK;
   int64_t room = padded - extent;
   w->out[axis] = ceil && mode == NOTSET ? round_up(w, axis, room) : room / w->stride[axis] + 1;
@@ -132,7 +135,7 @@ static espq_status set_output(const espq_call *call, espq_window *w, int axis, a
 
 /* Otherwise a window could lie in the padding alone, and a maximum or average of nothing is no number. */
 static espq_status check_pool_pads(const espq_call *call, const espq_window *w, espq_error *err) {
-  for (int i = 0; i < 2; i++)
+  for (int i = 0; i < AXES; i++)
     if (w->pad_begin[i] >= espq_window_extent(w, i) || w->pad_end[i] >= espq_window_extent(w, i))
       return espq_call_fail(call, err, ESPQ_EFORMAT,
                             "pads of %" PRId64 " and %" PRId64 " are not smaller than the window of %" PRId64 " pixels",
@@ -142,17 +145,23 @@ static espq_status check_pool_pads(const espq_call *call, const espq_window *w, 
 
 espq_status espq_window_read(const espq_call *call, const int64_t *kernel, espq_window *w, espq_error *err) {
   auto_pad mode = NOTSET;
-  *w = (espq_window){.in = {1, 1}, .kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}};
+  *w = (espq_window){.in = {1, 1, 1}, .kernel = {1, 1, 1}, .stride = {1, 1, 1}, .dilation = {1, 1, 1}};
   espq_status status = read_auto_pad(call, &mode, err);
   if (!status) status = read_input(call, w, err);
   if (!status) status = read_kernel(call, kernel, w, err);
   if (!status) status = read_steps(call, mode, w, err);
   bool ceil = !kernel && espq_node_int(call->node, "ceil_mode", 0) != 0;
-  for (int i = 0; i < 2 && !status; i++) status = set_output(call, w, i, mode, ceil, err);
+  for (int i = 0; i < AXES && !status; i++) status = set_output(call, w, i, mode, ceil, err);
   return status || kernel ? status : check_pool_pads(call, w, err);
+}
+
+espq_status espq_window_flat(const espq_call *call, const espq_window *w, espq_error *err) {
+  if (w->rank < 3) return ESPQ_OK;
+  return espq_call_fail(call, err, ESPQ_EUNSUPPORTED,
+                        "windows over three axes cannot be quantized; the chip's library has 1-D and 2-D ones only");
 }
 
 void espq_window_shape(const espq_window *w, const espq_shape *in, int64_t channels, espq_shape *out) {
   *out = (espq_shape){.rank = w->rank + 2, .dim = {in->dim[0], channels}};
-  for (int i = 0; i < w->rank; i++) out->dim[2 + i] = w->out[2 - w->rank + i];
+  for (int i = 0; i < w->rank; i++) out->dim[2 + i] = w->out[AXES - w->rank + i];
 }

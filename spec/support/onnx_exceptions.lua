@@ -1,7 +1,5 @@
 --- Cases of ONNX's backend tests that are in scope of spec/onnx_backend_spec.lua and do not pass, each with the reason.
 return {
-  ["node/test_averagepool_3d_default"] =
-    "AveragePool -> 'y': input 0 'x' has shape 1x3x32x32x32: windows over three or more axes are not supported, only (N,C,L) and (N,C,H,W)",
   ["node/test_batchnorm_epsilon_training_mode"] =
     "BatchNormalization -> 'y': training_mode is on; export the model for inference",
   ["node/test_batchnorm_example_training_mode"] =
@@ -26,14 +24,6 @@ return {
     "graph input 'opt_in' is an optional: only tensors are supported",
   ["node/test_identity_sequence"] =
     "graph input 'x' is a sequence: only tensors are supported",
-  ["node/test_maxpool_2d_uint8"] =
-    "MaxPool -> 'y': input 0 'x' has type uint8, expected float32; export the model in float32",
-  ["node/test_maxpool_3d_default"] =
-    "MaxPool -> 'y': input 0 'x' has shape 1x3x32x32x32: windows over three or more axes are not supported, only (N,C,L) and (N,C,H,W)",
-  ["node/test_maxpool_with_argmax_2d_precomputed_pads"] =
-    "MaxPool -> 'y': its second output, Indices, is not computed; remove it",
-  ["node/test_maxpool_with_argmax_2d_precomputed_strides"] =
-    "MaxPool -> 'y': its second output, Indices, is not computed; remove it",
   ["node/test_resize_downsample_scales_cubic"] =
     "Resize -> 'Y': mode 'cubic' is not supported; use nearest or linear",
   ["node/test_resize_downsample_scales_cubic_A_n0p5_exclude_outside"] =
@@ -70,30 +60,4 @@ return {
     "Dropout -> 'y': it is in training mode; export the model for inference",
   ["node/test_training_dropout_zero_ratio_mask"] =
     "Dropout -> 'y': it is in training mode; export the model for inference",
-  ["pytorch-converted/test_AvgPool3d"] =
-    "AveragePool -> '1': input 0 '0' has shape 2x3x4x4x4: windows over three or more axes are not supported, only (N,C,L) and (N,C,H,W)",
-  ["pytorch-converted/test_AvgPool3d_stride"] =
-    "AveragePool -> '1': input 0 '0' has shape 2x3x5x5x5: windows over three or more axes are not supported, only (N,C,L) and (N,C,H,W)",
-  ["pytorch-converted/test_AvgPool3d_stride1_pad0_gpu_input"] =
-    "AveragePool -> '1': input 0 '0' has shape 2x3x4x4x4: windows over three or more axes are not supported, only (N,C,L) and (N,C,H,W)",
-  ["pytorch-converted/test_Conv3d"] =
-    "Conv -> '3': input 0 '0' has shape 2x3x3x4x5: windows over three or more axes are not supported, only (N,C,L) and (N,C,H,W)",
-  ["pytorch-converted/test_Conv3d_dilated"] =
-    "Conv -> '3': input 0 '0' has shape 2x3x5x5x5: windows over three or more axes are not supported, only (N,C,L) and (N,C,H,W)",
-  ["pytorch-converted/test_Conv3d_dilated_strided"] =
-    "Conv -> '3': input 0 '0' has shape 2x3x5x5x5: windows over three or more axes are not supported, only (N,C,L) and (N,C,H,W)",
-  ["pytorch-converted/test_Conv3d_groups"] =
-    "Conv -> '3': input 0 '0' has shape 2x4x4x5x4: windows over three or more axes are not supported, only (N,C,L) and (N,C,H,W)",
-  ["pytorch-converted/test_Conv3d_no_bias"] =
-    "Conv -> '2': input 0 '0' has shape 2x3x3x4x5: windows over three or more axes are not supported, only (N,C,L) and (N,C,H,W)",
-  ["pytorch-converted/test_Conv3d_stride"] =
-    "Conv -> '3': input 0 '0' has shape 2x3x5x5x5: windows over three or more axes are not supported, only (N,C,L) and (N,C,H,W)",
-  ["pytorch-converted/test_Conv3d_stride_padding"] =
-    "Conv -> '3': input 0 '0' has shape 2x3x5x5x5: windows over three or more axes are not supported, only (N,C,L) and (N,C,H,W)",
-  ["pytorch-converted/test_MaxPool3d"] =
-    "MaxPool -> '1': input 0 '0' has shape 2x3x5x5x5: windows over three or more axes are not supported, only (N,C,L) and (N,C,H,W)",
-  ["pytorch-converted/test_MaxPool3d_stride"] =
-    "MaxPool -> '1': input 0 '0' has shape 2x3x5x5x5: windows over three or more axes are not supported, only (N,C,L) and (N,C,H,W)",
-  ["pytorch-converted/test_MaxPool3d_stride_padding"] =
-    "MaxPool -> '1': input 0 '0' has shape 2x3x5x5x5: windows over three or more axes are not supported, only (N,C,L) and (N,C,H,W)",
 }
