@@ -1,5 +1,5 @@
 /* Operators that rename the shape and leave the elements as they lie: Reshape, Flatten, Squeeze, Unsqueeze, Identity,
- * Dropout; and Shape, which only reads it. */
+ * Dropout. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -235,7 +235,7 @@ static espq_status infer_unsqueeze(espq_call *call, espq_error *err) {
   return espq_call_result(call, &out);
 }
 
-/* ---- Dropout, Shape ---- */
+/* ---- Dropout ---- */
 
 /* A Dropout that would drop. */
 static bool trains(const espq_call *call) {
@@ -298,56 +298,6 @@ static const char *dropout_why_not(const espq_call *call, char *text, size_t siz
   return espq_computed_why_not(call, text, size);
 }
 
-static espq_status infer_shape_op(espq_call *call, espq_error *err) {
-  int64_t rank = call->in[0].shape.rank, start = espq_node_int(call->node, "start", 0),
-          end = espq_node_int(call->node, "end", rank);
-  (void)err;
-  start = start < 0 ? start + rank : start;
-  end = end < 0 ? end + rank : end;
-  start = start < 0 ? 0 : start > rank ? rank : start;
-  end = end < start ? start : end > rank ? rank : end;
-  call->out[0].dtype = ESPQ_I64;
-  call->out[0].shape = (espq_shape){.rank = 1, .dim = {end - start}};
-  return ESPQ_OK;
-}
-
-typedef struct shape_state {
-  int64_t n, dim[ESPQ_MAX_RANK];
-} shape_state;
-
-static espq_status prepare_shape(const espq_env *env, espq_call *call, espq_prepared *out, espq_error *err) {
-  (void)env;
-  shape_state *s = espq_calloc(1, sizeof *s);
-  if (!s) return espq_fail_memory(err);
-  int64_t rank = call->in[0].shape.rank, start = espq_node_int(call->node, "start", 0);
-  start = start < 0 ? start + rank : start;
-  start = start < 0 ? 0 : start > rank ? rank : start;
-  s->n = call->out[0].shape.dim[0];
-  memcpy(s->dim, call->in[0].shape.dim + start, (size_t)s->n * sizeof *s->dim);
-  call->out[0].layout = ESPQ_PLAIN;
-  out->state = s;
-  return ESPQ_OK;
-}
-
-static espq_status run_shape(const espq_run_args *args, espq_error *err) {
-  const shape_state *s = args->state;
-  (void)err;
-  memcpy(args->out[0], s->dim, (size_t)s->n * sizeof *s->dim);
-  return ESPQ_OK;
-}
-
-static const espq_kernel shape_f32 = {prepare_shape, run_shape, NULL};
-
-static bool always(const espq_call *call) {
-  (void)call;
-  return true;
-}
-
-static const char *shape_why_not(const espq_call *call, char *text, size_t size) {
-  (void)call;
-  return espq_reason(text, size, "shapes are no data on the chip; fix the input's shape and simplify the model, so that it becomes a constant");
-}
-
 /* ---- rows ---- */
 
 enum {
@@ -363,8 +313,6 @@ static const espq_attr_spec flatten_attrs[] = {{"axis", ESPQ_ATTR_INT, false, 1,
 static const espq_attr_spec axes_attrs[] = {{"axes", ESPQ_ATTR_INTS, false, 0, ""}, {0}};
 static const espq_attr_spec dropout_attrs[] = {
     {"ratio", ESPQ_ATTR_FLOAT, false, 0.5, NULL}, {"seed", ESPQ_ATTR_INT, false, 0, NULL}, {0}};
-static const espq_attr_spec shape_attrs[] = {
-    {"start", ESPQ_ATTR_INT, false, 0, NULL}, {"end", ESPQ_ATTR_INT, false, 0, NULL}, {0}};
 
 const espq_op espq_op_Reshape = {.name = "Reshape", .domain = "", .since = 5, .min_in = 2, .max_in = 2, .min_out = 1,
                                  .max_out = 1, .attrs = reshape_attrs, .infer = infer_reshape, .f32 = &reshape_f32,
@@ -385,7 +333,3 @@ const espq_op espq_op_Identity = {.name = "Identity", .domain = "", .since = 1, 
 const espq_op espq_op_Dropout = {.name = "Dropout", .domain = "", .since = 7, .min_in = 1, .max_in = 3, .min_out = 1,
                                  .max_out = 2, .attrs = dropout_attrs, .infer = infer_dropout, .f32 = &dropout_f32,
                                  .q = &dropout_q, .v1 = OURS, .weight = -1, .bias = -1, .why_not = dropout_why_not};
-const espq_op espq_op_Shape = {.name = "Shape", .domain = "", .since = 1, .min_in = 1, .max_in = 1, .min_out = 1,
-                               .max_out = 1, .attrs = shape_attrs, .infer = infer_shape_op, .f32 = &shape_f32,
-                               .v1 = ESPQ_V1_SHARES | ESPQ_V1_PASS | ORIGINAL, .weight = -1, .bias = -1,
-                               .mixes_batch = always, .why_not = shape_why_not};

@@ -21,7 +21,9 @@ void espq_node_check_arity(espq_text *problems, const espq_node *node) {
     espq_text_add(problems, "%d inputs, expected %d or more, ", node->nin, op->min_in);
   if (op->max_in >= 0 && (node->nin < op->min_in || node->nin > op->max_in))
     espq_text_add(problems, "%d inputs, expected %d to %d, ", node->nin, op->min_in, op->max_in);
-  if (node->nout < op->min_out || node->nout > op->max_out)
+  if (op->max_out < 0 && node->nout < op->min_out)
+    espq_text_add(problems, "%d outputs, expected %d or more, ", node->nout, op->min_out);
+  if (op->max_out >= 0 && (node->nout < op->min_out || node->nout > op->max_out))
     espq_text_add(problems, "%d outputs, expected %d to %d, ", node->nout, op->min_out, op->max_out);
   for (int i = 0; i < op->min_in && i < node->nin; i++)
     if (node->in[i] == ESPQ_NONE) espq_text_add(problems, "input %d is missing, ", i);

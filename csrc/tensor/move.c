@@ -1,5 +1,6 @@
 #include "tensor/move.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "tensor/tensor.h"
@@ -199,6 +200,7 @@ static int64_t place_inner(const padding *p, const int64_t *dim, const int64_t *
 /* The inner index that stands at distance `at` from the inner part's first element (at < 0 or at >= n). */
 static int64_t repeated(espq_pad_mode mode, int64_t at, int64_t n) {
   if (mode == ESPQ_PAD_EDGE || n == 1) return at < 0 ? 0 : n - 1;
+  if (mode == ESPQ_PAD_WRAP) return at % n < 0 ? at % n + n : at % n;
   int64_t period = 2 * (n - 1), k = (at < 0 ? -at : at) % period;
   return k < n ? k : period - k;
 }
@@ -241,8 +243,16 @@ void espq_move_pad(size_t size, int rank, const int64_t *dim, const int64_t *bef
 
 /* --- the rest --- */
 
+/* Nothing at all, however large outer is. */
+static bool all_empty(int n, const int64_t *row) {
+  int k = 0;
+  while (k < n && row[k] == 0) k++;
+  return k == n;
+}
+
 void espq_move_concat(size_t size, int64_t outer, int n, const void *const *src, const int64_t *row, void *dst) {
   char *to = dst;
+  if (all_empty(n, row)) return;
   for (int64_t o = 0; o < outer; o++) {
     for (int k = 0; k < n; k++) {
       size_t bytes = (size_t)row[k] * size;
@@ -250,6 +260,36 @@ void espq_move_concat(size_t size, int64_t outer, int n, const void *const *src,
       to += bytes;
     }
   }
+}
+
+void espq_move_split(size_t size, int64_t outer, int n, const int64_t *row, const void *src, void *const *dst) {
+  const char *from = src;
+  if (all_empty(n, row)) return;
+  for (int64_t o = 0; o < outer; o++) {
+    for (int k = 0; k < n; k++) {
+      size_t bytes = (size_t)row[k] * size;
+      if (bytes && dst[k]) memcpy((char *)dst[k] + (size_t)o * bytes, from, bytes);
+      from += bytes;
+    }
+  }
+}
+
+void espq_move_take(size_t size, int64_t outer, int64_t in, int64_t inner, int64_t count, const int64_t *index,
+                    const void *src, void *dst) {
+  const unsigned char *from = src;
+  unsigned char *to = dst;
+  size_t bytes = (size_t)inner * size;
+  if (bytes == 0 || count == 0) return;
+#define TAKE(n) \
+  for (int64_t k = 0; k < count; k++, to += (n)) memcpy(to, from + (size_t)index[k] * (n), n);
+  for (int64_t o = 0; o < outer; o++, from += (size_t)in * bytes) {
+    if (bytes == 4) {
+      TAKE(4)
+    } else {
+      TAKE(bytes)
+    }
+  }
+#undef TAKE
 }
 
 void espq_move_from_fortran(size_t size, int rank, const int64_t *dim, const void *src, void *dst) {
@@ -281,6 +321,7 @@ void espq_move_choose(size_t size, int rank, const int64_t *dim, const uint8_t *
   }
   int64_t below = (int64_t)size;
   for (int i = 1; i < rank; i++) below *= dim[i];
+  if (below == 0) return;
   for (int64_t i = 0; i < dim[0]; i++)
     espq_move_choose(size, rank - 1, dim + 1, which + i * which_step[0], which_step + 1,
                      (const char *)a + i * a_step[0] * (int64_t)size, a_step + 1,

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef enum espq_pad_mode { ESPQ_PAD_CONSTANT, ESPQ_PAD_EDGE, ESPQ_PAD_REFLECT } espq_pad_mode;
+typedef enum espq_pad_mode { ESPQ_PAD_CONSTANT, ESPQ_PAD_EDGE, ESPQ_PAD_REFLECT, ESPQ_PAD_WRAP } espq_pad_mode;
 
 /* Strides of a contiguous array in C order. */
 void espq_move_strides(int rank, const int64_t *dim, int64_t *stride);
@@ -36,13 +36,18 @@ void espq_move_choose(size_t size, int rank, const int64_t *dim, const uint8_t *
 void espq_move_expand(size_t size, int rank, const int64_t *dim, int out_rank, const int64_t *out_dim, const void *src,
                       void *dst);
 /* dst has dim[i] + before[i] + after[i] elements along axis i; a negative number cuts. `value` is one element, used by
- * CONSTANT only. REFLECT does not repeat the edge and goes back and forth when it must. An axis that is cut to nothing
+ * CONSTANT only. REFLECT does not repeat the edge and goes back and forth when it must; WRAP begins again. An axis that is cut to nothing
  * and then padded has nothing to repeat: zeros. */
 void espq_move_pad(size_t size, int rank, const int64_t *dim, const int64_t *before, const int64_t *after,
                    espq_pad_mode mode, const void *value, const void *src, void *dst);
 /* Joins n arrays along one axis: outer = product of the dimensions before it, row[k] = elements of src[k] per outer
  * index (its own dimension on the axis times the product of those behind). */
 void espq_move_concat(size_t size, int64_t outer, int n, const void *const *src, const int64_t *row, void *dst);
+/* The reverse: dst[k], row[k] elements per outer index, gets its part of src; NULL: nobody wants it. */
+void espq_move_split(size_t size, int64_t outer, int n, const int64_t *row, const void *src, void *const *dst);
+/* dst[o, k, i] = src[o, index[k], i]: outer x in x inner to outer x count x inner. */
+void espq_move_take(size_t size, int64_t outer, int64_t in, int64_t inner, int64_t count, const int64_t *index,
+                    const void *src, void *dst);
 /* Column-major (Fortran order) src of shape dim to C order. */
 void espq_move_from_fortran(size_t size, int rank, const int64_t *dim, const void *src, void *dst);
 /* Reverses the bytes of every element, in place. */
