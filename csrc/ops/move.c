@@ -143,8 +143,9 @@ static espq_status read_repeats(const espq_call *call, int64_t *more, espq_error
   for (int i = 0; i < n && !status; i++) {
     if (more[i] < 0)
       status = espq_call_fail(call, err, ESPQ_EFORMAT, "repeat %d is %" PRId64 ", expected 0 or more", i, more[i]);
-    else if (!espq_mul64(x->dim[i] < 0 ? 1 : x->dim[i], more[i] - 1, &more[i]))
+    else if (!espq_mul64(x->dim[i] < 0 ? 1 : x->dim[i], more[i], &more[i]))
       status = espq_call_fail(call, err, ESPQ_ELIMIT, "axis %d would have more than 2^63 entries", i);
+    else more[i] -= x->dim[i] < 0 ? 1 : x->dim[i];
   }
   return status;
 }
@@ -156,9 +157,8 @@ static espq_status infer_tile(espq_call *call, espq_error *err) {
   if (!status && espq_port_computed(call, 1)) return espq_call_result_unknown(call, y.rank);
   if (!status) status = read_repeats(call, more, err);
   for (int i = 0; i < y.rank && !status; i++) {
-    if (y.dim[i] < 0) y.dim[i] = more[i] < 0 ? 0 : -1;
-    else if (!espq_add64(y.dim[i], more[i], &y.dim[i]))
-      status = espq_call_fail(call, err, ESPQ_ELIMIT, "axis %d would have more than 2^63 entries", i);
+    if (y.dim[i] >= 0) y.dim[i] += more[i];
+    else y.dim[i] = more[i] < 0 ? 0 : -1;
   }
   return status ? status : espq_call_result(call, &y);
 }

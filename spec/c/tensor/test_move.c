@@ -88,13 +88,14 @@ static int64_t padded(espq_pad_mode mode, int64_t at, int64_t first, int64_t n) 
   if (mode == ESPQ_PAD_CONSTANT) return -1;
   if (mode == ESPQ_PAD_EDGE) return at < first ? 0 : n - 1;
   int64_t k = at - first;
+  while (mode == ESPQ_PAD_WRAP && n > 1 && (k < 0 || k >= n)) k += k < 0 ? n : -n;
   while (n > 1 && (k < 0 || k >= n)) k = k < 0 ? -k : 2 * (n - 1) - k;
   return n > 1 ? k : 0;
 }
 
 static void test_pad(size_t size, int rank, const int64_t *dim, const int64_t *before, const int64_t *after) {
   static const unsigned char value[8] = {9, 8, 7, 6, 5, 4, 3, 2};
-  for (int mode = ESPQ_PAD_CONSTANT; mode <= ESPQ_PAD_REFLECT; mode++) {
+  for (int mode = ESPQ_PAD_CONSTANT; mode <= ESPQ_PAD_WRAP; mode++) {
     int64_t out[ESPQ_MAX_RANK] = {0}, index[ESPQ_MAX_RANK] = {0};
     reset();
     for (int i = 0; i < rank; i++) out[i] = dim[i] + before[i] + after[i];
