@@ -8,6 +8,7 @@
 
 local core = require "espquant.core"
 local errors = require "espquant.errors"
+local folded_names = require "espquant.folded_names"
 local onnx = require "espquant.onnx"
 local pass = require "espquant.pass"
 local passes = require "espquant.passes"
@@ -202,7 +203,9 @@ local function optimize_file_model(model, notes, also)
   float_input(model, notes)
   local dynamic, why = with_dynamic_batch(model)
   if not dynamic then notes[#notes + 1] = "the batch stays fixed: " .. why end
-  return (M.optimize(dynamic or model, M.with_passes(also)))
+  local graph = dynamic or copy_of(model)
+  folded_names.apply(graph)
+  return (M.optimize(graph, M.with_passes(also)))
 end
 
 -- f(...), with the path in front of the errors that it raises.
