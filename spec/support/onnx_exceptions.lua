@@ -24,30 +24,6 @@ return {
     "graph input 'opt_in' is an optional: only tensors are supported",
   ["node/test_identity_sequence"] =
     "graph input 'x' is a sequence: only tensors are supported",
-  ["node/test_resize_downsample_scales_cubic"] =
-    "Resize -> 'Y': mode 'cubic' is not supported; use nearest or linear",
-  ["node/test_resize_downsample_scales_cubic_A_n0p5_exclude_outside"] =
-    "Resize -> 'Y': mode 'cubic' is not supported; use nearest or linear",
-  ["node/test_resize_downsample_scales_cubic_align_corners"] =
-    "Resize -> 'Y': mode 'cubic' is not supported; use nearest or linear",
-  ["node/test_resize_downsample_scales_linear_align_corners"] =
-    "output 1: element 1 is 4.0, expected 3.1428570747375",
-  ["node/test_resize_downsample_sizes_cubic"] =
-    "Resize -> 'Y': mode 'cubic' is not supported; use nearest or linear",
-  ["node/test_resize_downsample_sizes_nearest_tf_half_pixel_for_nn"] =
-    "Resize -> 'Y': coordinate_transformation_mode is 'tf_half_pixel_for_nn', which ONNX does not have",
-  ["node/test_resize_tf_crop_and_resize"] =
-    "Resize -> 'Y': this coordinate_transformation_mode is not supported; use half_pixel, pytorch_half_pixel, align_corners or asymmetric",
-  ["node/test_resize_upsample_scales_cubic"] =
-    "Resize -> 'Y': mode 'cubic' is not supported; use nearest or linear",
-  ["node/test_resize_upsample_scales_cubic_A_n0p5_exclude_outside"] =
-    "Resize -> 'Y': mode 'cubic' is not supported; use nearest or linear",
-  ["node/test_resize_upsample_scales_cubic_align_corners"] =
-    "Resize -> 'Y': mode 'cubic' is not supported; use nearest or linear",
-  ["node/test_resize_upsample_scales_cubic_asymmetric"] =
-    "Resize -> 'Y': mode 'cubic' is not supported; use nearest or linear",
-  ["node/test_resize_upsample_sizes_cubic"] =
-    "Resize -> 'Y': mode 'cubic' is not supported; use nearest or linear",
   ["node/test_training_dropout"] =
     "Dropout -> 'y': it is in training mode; export the model for inference",
   ["node/test_training_dropout_default"] =
