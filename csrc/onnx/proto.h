@@ -10,11 +10,14 @@
 #include "graph/graph.h"
 #include "onnx.pb-c.h"
 #include "onnx/read.h"
+#include "onnx/skeleton.h"
 
 /* Where a model comes from. */
 typedef struct espq_onnx_source {
   const char *dir;      /* folder of external data; NULL: none is allowed */
   size_t external_left; /* bytes that may still be read from there */
+  const espq_skeleton *skeleton; /* whose payload is the raw_data of the tensor that is decoded; NULL: raw_data itself */
+  espq_payload payload;
   espq_onnx_notes *notes;
 } espq_onnx_source;
 

@@ -88,10 +88,17 @@ static espq_status define_constant(reader *r, const char *name, int32_t maker, e
   return status;
 }
 
+/* Gives initializer i the raw_data that the skeleton left in the file's bytes. */
+static void use_payload(reader *r, Onnx__TensorProto *p, size_t i) {
+  r->source.payload = espq_skeleton_payload(r->source.skeleton, i);
+  if (r->source.payload.size) p->raw_data = espq_skeleton_raw(r->source.skeleton, r->source.payload);
+}
+
 static espq_status read_initializers(reader *r) {
   for (size_t i = 0; i < r->proto->n_initializer; i++) {
-    const Onnx__TensorProto *p = r->proto->initializer[i];
+    Onnx__TensorProto *p = r->proto->initializer[i];
     espq_tensor *tensor;
+    use_payload(r, p, i);
     if (!p->name || !*p->name) return espq_fail(r->err, ESPQ_EFORMAT, "initializer %zu has no name", i);
     espq_status status = espq_onnx_tensor_decode(p, &r->source, &tensor, r->err);
     if (status) {
@@ -102,6 +109,7 @@ static espq_status read_initializers(reader *r) {
     espq_tensor_release(tensor);
     if (status) return status;
   }
+  r->source.payload = (espq_payload){0};
   return ESPQ_OK;
 }
 
@@ -463,17 +471,21 @@ static espq_status build(const Onnx__ModelProto *model, espq_onnx_source source,
   return status;
 }
 
-/* Scans and unpacks a message, which messages call `what`; afterwards the bytes are no longer needed. */
-static espq_status parse(const ProtobufCMessageDescriptor *type, const char *what, const void *bytes, size_t size,
-                         size_t limit, espq_arena *arena, void *out, espq_error *err) {
+/* Scans a message, which errors call `what`. */
+static espq_status check(const ProtobufCMessageDescriptor *type, const char *what, const void *bytes, size_t size,
+                         size_t limit, espq_error *err) {
   if (size > limit) return espq_fail(err, ESPQ_ELIMIT, "the %s has %zu bytes, the limit is %zu", what, size, limit);
   if (size == 0) return espq_fail(err, ESPQ_EFORMAT, "not an ONNX %s: it is empty", what);
   espq_status status = espq_onnx_scan(type, bytes, size, err);
-  if (status) {
-    espq_error_prefix(err, "not a valid ONNX %s", what);
-    return status;
-  }
-  return espq_onnx_unpack(type, bytes, size, arena, out, err);
+  if (status) espq_error_prefix(err, "not a valid ONNX %s", what);
+  return status;
+}
+
+/* The same, and unpacks it; afterwards the bytes are no longer needed. */
+static espq_status parse(const ProtobufCMessageDescriptor *type, const char *what, const void *bytes, size_t size,
+                         size_t limit, espq_arena *arena, void *out, espq_error *err) {
+  espq_status status = check(type, what, bytes, size, limit, err);
+  return status ? status : espq_onnx_unpack(type, bytes, size, arena, out, err);
 }
 
 static size_t limit_of(const espq_onnx_options *options) {
@@ -483,7 +495,7 @@ static size_t limit_of(const espq_onnx_options *options) {
 espq_status espq_onnx_decode(const void *bytes, size_t size, const char *dir, const espq_onnx_options *options,
                              espq_graph **out, espq_onnx_notes *notes, espq_error *err) {
   Onnx__ModelProto *model;
-  espq_onnx_source source = {dir, limit_of(options), notes};
+  espq_onnx_source source = {.dir = dir, .external_left = limit_of(options), .notes = notes};
   espq_arena *arena = espq_arena_new();
   if (!arena) return espq_fail_memory(err);
   espq_status status =
@@ -505,13 +517,21 @@ static espq_status read_in(const char *path, const espq_onnx_options *options, e
   unsigned char *bytes;
   size_t size;
   Onnx__ModelProto *model;
-  espq_onnx_source source = {folder_of(path, arena), limit_of(options), notes};
+  espq_onnx_source source = {.dir = folder_of(path, arena), .external_left = limit_of(options), .notes = notes};
   if (!source.dir) return espq_fail_memory(err);
+  espq_skeleton skeleton = {0};
   espq_status status = espq_file_read(path, limit_of(options), &bytes, &size, err);
   if (status) return status;
-  status = parse(&onnx__model_proto__descriptor, "model", bytes, size, limit_of(options), arena, &model, err);
-  espq_free(bytes);
+  status = check(&onnx__model_proto__descriptor, "model", bytes, size, limit_of(options), err);
+  if (status) espq_free(bytes);
+  else status = espq_skeleton_make(bytes, size, &skeleton, err);
+  if (status == ESPQ_OK) {
+    source.skeleton = &skeleton;
+    status = espq_onnx_unpack(&onnx__model_proto__descriptor, skeleton.bytes, skeleton.size, arena,
+                              (ProtobufCMessage **)&model, err);
+  }
   if (status == ESPQ_OK) status = build(model, source, arena, out, err);
+  espq_skeleton_free(&skeleton);
   if (status) espq_error_prefix(err, "%s", path);
   return status;
 }

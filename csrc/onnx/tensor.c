@@ -165,6 +165,8 @@ static espq_status decode_as(const Onnx__TensorProto *p, espq_onnx_source *sourc
   espq_status status = check_fields(p, dtype, external, err);
   if (status) return status;
   if (external) status = decode_external(p, source, dtype, out, err);
+  else if (source->payload.size)
+    status = espq_skeleton_tensor(source->skeleton, source->payload, dtype, (int)p->n_dims, p->dims, out, err);
   else if (p->has_raw_data)
     status = espq_tensor_from_bytes(dtype, (int)p->n_dims, p->dims, p->raw_data.data, p->raw_data.len, out, err);
   else status = decode_typed(p, dtype, out, err);

@@ -147,10 +147,12 @@ espq_status espq_tensor_wrap(espq_dtype dtype, int rank, const int64_t *dim, voi
   if (!s) return espq_fail_memory(err);
   atomic_init(&s->refs, 1);
   s->bytes = (size_t)count * espq_dtype_size(dtype);
+  status = tensor_on(s, data, dtype, rank, dim, count, out, err);
+  if (status) return status;
   s->data = data;
   s->release = release;
   s->owner = owner;
-  return tensor_on(s, data, dtype, rank, dim, count, out, err);
+  return ESPQ_OK;
 }
 
 espq_status espq_tensor_view(espq_tensor *base, int64_t offset, int rank, const int64_t *dim, espq_tensor **out,

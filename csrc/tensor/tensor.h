@@ -65,7 +65,8 @@ espq_status espq_tensor_new(espq_dtype dtype, int rank, const int64_t *dim, espq
 /* A copy of `bytes`, whose number must be exactly count * element size. */
 espq_status espq_tensor_from_bytes(espq_dtype dtype, int rank, const int64_t *dim, const void *bytes, size_t size,
                                    espq_tensor **out, espq_error *err);
-/* A tensor that looks at memory of somebody else; release(storage, owner) is called with the last reference. */
+/* A tensor that looks at memory of somebody else; release(storage, owner) is called with the last reference,
+ * and not on failure. */
 espq_status espq_tensor_wrap(espq_dtype dtype, int rank, const int64_t *dim, void *data,
                              void (*release)(espq_storage *, void *), void *owner, espq_tensor **out,
                              espq_error *err);
