@@ -315,7 +315,7 @@ describe("optimize", function()
   it("lists its passes, in a list of its own", function()
     local list, on_request = optimizer.get_available_passes()
     assert.same({ "cut_final_softmax", "split_clip" }, on_request)
-    assert.equal(15, #list)
+    assert.same(require "espquant.passes".order, list)
     list[1] = nil
     assert.equal("eliminate_identity", optimizer.get_available_passes()[1])
     for _, name in ipairs(optimizer.FP_MODEL_PASSES) do

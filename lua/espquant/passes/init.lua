@@ -2,8 +2,11 @@
 local ORDER = {
   "eliminate_identity",
   "eliminate_nop_dropout",
+  "fold_shapes",
+  "fold_constants",
   "fuse_bn_into_conv",
   "fuse_add_bias_into_conv",
+  "fuse_scale_into_conv",
   "fuse_pad_into_conv",
   "fuse_matmul_add_bias_into_gemm",
   "fuse_transpose_into_gemm",
