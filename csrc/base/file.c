@@ -162,12 +162,52 @@ static espq_status write_all(const writer *w, const void *bytes, size_t size, es
     if (n < 0) return fail_errno(err, w->path, "write", errno);
     done += (size_t)n;
   }
-  return fsync(w->fd) ? fail_errno(err, w->path, "write", errno) : ESPQ_OK;
+  return ESPQ_OK;
+}
+
+enum { SINK = 1 << 16 };
+
+/* Gathers what is put in small pieces. */
+struct espq_file_sink {
+  const writer *w;
+  size_t used;
+  unsigned char bytes[SINK];
+};
+
+static espq_status drain(espq_file_sink *sink, espq_error *err) {
+  size_t used = sink->used;
+  sink->used = 0;
+  return write_all(sink->w, sink->bytes, used, err);
+}
+
+espq_status espq_file_put(espq_file_sink *sink, const void *bytes, size_t size, espq_error *err) {
+  if (size > SINK - sink->used) {
+    espq_status status = drain(sink, err);
+    if (status) return status;
+  }
+  if (size > SINK) return write_all(sink->w, bytes, size, err);
+  if (size) memcpy(sink->bytes + sink->used, bytes, size);
+  sink->used += size;
+  return ESPQ_OK;
+}
+
+typedef espq_status (*file_source)(void *context, espq_file_sink *sink, espq_error *err);
+
+static espq_status fill(const writer *w, file_source source, void *context, espq_error *err) {
+  espq_file_sink *sink = espq_alloc(sizeof *sink);
+  if (!sink) return espq_fail_memory(err);
+  sink->w = w;
+  sink->used = 0;
+  espq_status status = source(context, sink, err);
+  if (!status) status = drain(sink, err);
+  if (!status && fsync(w->fd)) status = fail_errno(err, w->path, "write", errno);
+  espq_free(sink);
+  return status;
 }
 
 /* Fills the new file and gives it the name; an old file's permissions are kept. */
-static espq_status write_temp(writer *w, mode_t mode, const void *bytes, size_t size, espq_error *err) {
-  espq_status status = write_all(w, bytes, size, err);
+static espq_status write_temp(writer *w, mode_t mode, file_source source, void *context, espq_error *err) {
+  espq_status status = fill(w, source, context, err);
   if (!status && mode && fchmod(w->fd, mode)) status = fail_errno(err, w->path, "keep its permissions", errno);
   if (close(w->fd) && !status) status = fail_errno(err, w->path, "write", errno);
   if (!status && renameat(w->dir, w->temp, w->dir, w->base)) status = fail_errno(err, w->path, "rename to it", errno);
@@ -176,14 +216,29 @@ static espq_status write_temp(writer *w, mode_t mode, const void *bytes, size_t 
   return status;
 }
 
-espq_status espq_file_write(const char *path, const void *bytes, size_t size, espq_error *err) {
+espq_status espq_file_write_from(const char *path, file_source source, void *context, espq_error *err) {
   writer w = {.path = path, .dir = -1, .fd = -1};
   espq_status status = open_folder(&w, err);
   if (status) return status;
   mode_t mode;
   status = check_target(&w, &mode, err);
   if (!status) status = open_temp(&w, err);
-  if (!status) status = write_temp(&w, mode, bytes, size, err);
+  if (!status) status = write_temp(&w, mode, source, context, err);
   close(w.dir);
   return status;
+}
+
+typedef struct block {
+  const void *bytes;
+  size_t size;
+} block;
+
+static espq_status put_block(void *context, espq_file_sink *sink, espq_error *err) {
+  const block *b = context;
+  return espq_file_put(sink, b->bytes, b->size, err);
+}
+
+espq_status espq_file_write(const char *path, const void *bytes, size_t size, espq_error *err) {
+  block b = {bytes, size};
+  return espq_file_write_from(path, put_block, &b, err);
 }

@@ -36,4 +36,11 @@ espq_status espq_file_read_at(int fd, const char *path, uint64_t offset, void *b
 /* Makes or replaces the file. On failure nothing is left behind and an old file is untouched. */
 espq_status espq_file_write(const char *path, const void *bytes, size_t size, espq_error *err);
 
+/* The same for what is never whole in memory: source(context, sink, err) puts the bytes, in order, into the sink. */
+typedef struct espq_file_sink espq_file_sink;
+espq_status espq_file_put(espq_file_sink *sink, const void *bytes, size_t size, espq_error *err);
+espq_status espq_file_write_from(const char *path,
+                                 espq_status (*source)(void *context, espq_file_sink *sink, espq_error *err),
+                                 void *context, espq_error *err);
+
 #endif

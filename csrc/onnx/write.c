@@ -211,36 +211,63 @@ static void fill_model(writer *w, Onnx__ModelProto *m) {
   m->graph = make_graph(w);
 }
 
-static espq_status pack(const Onnx__ModelProto *model, unsigned char **bytes, size_t *size, espq_error *err) {
+/* Fills the message, which points into the graph and the writer's arena. */
+static espq_status make_model(writer *w, Onnx__ModelProto *model, size_t *size) {
+  onnx__model_proto__init(model);
+  w->arena = espq_arena_new();
+  if (!w->arena) return espq_fail_memory(w->err);
+  fill_model(w, model);
+  if (w->status) return w->status;
   *size = onnx__model_proto__get_packed_size(model);
-  if (*size > ESPQ_ONNX_MAX_BYTES)
-    return espq_fail(err, ESPQ_ELIMIT, "the model needs %zu bytes, an ONNX file holds at most %zu: split the model",
-                     *size, ESPQ_ONNX_MAX_BYTES);
-  *bytes = espq_alloc(*size);
-  if (!*bytes) return espq_fail_memory(err);
-  onnx__model_proto__pack(model, *bytes);
-  return ESPQ_OK;
+  if (*size <= ESPQ_ONNX_MAX_BYTES) return ESPQ_OK;
+  return espq_fail(w->err, ESPQ_ELIMIT, "the model needs %zu bytes, an ONNX file holds at most %zu: split the model",
+                   *size, ESPQ_ONNX_MAX_BYTES);
 }
 
 espq_status espq_onnx_encode(const espq_graph *graph, unsigned char **bytes, size_t *size, espq_error *err) {
-  writer w = {.graph = graph, .arena = espq_arena_new(), .err = err};
-  if (!w.arena) return espq_fail_memory(err);
-  Onnx__ModelProto model = ONNX__MODEL_PROTO__INIT;
-  fill_model(&w, &model);
-  if (!w.status) w.status = pack(&model, bytes, size, err);
+  writer w = {.graph = graph, .err = err};
+  Onnx__ModelProto model;
+  espq_status status = make_model(&w, &model, size);
+  if (!status) {
+    *bytes = espq_alloc(*size);
+    if (*bytes) onnx__model_proto__pack(&model, *bytes);
+    else status = espq_fail_memory(err);
+  }
   espq_arena_free(w.arena);
-  return w.status;
+  return status;
+}
+
+/* --- straight to a file: the weights are never copied --- */
+
+typedef struct stream {
+  ProtobufCBuffer base; /* first: protobuf-c hands it back */
+  const Onnx__ModelProto *model;
+  espq_file_sink *sink;
+  espq_status status;
+  espq_error *err;
+} stream;
+
+static void append(ProtobufCBuffer *buffer, size_t size, const uint8_t *bytes) {
+  stream *s = (stream *)buffer;
+  if (!s->status) s->status = espq_file_put(s->sink, bytes, size, s->err);
+}
+
+static espq_status put_model(void *context, espq_file_sink *sink, espq_error *err) {
+  stream *s = context;
+  s->sink = sink;
+  s->err = err;
+  onnx__model_proto__pack_to_buffer(s->model, &s->base);
+  return s->status;
 }
 
 espq_status espq_onnx_write(const espq_graph *graph, const char *path, espq_error *err) {
-  unsigned char *bytes;
+  writer w = {.graph = graph, .err = err};
+  Onnx__ModelProto model;
   size_t size;
-  espq_status status = espq_onnx_encode(graph, &bytes, &size, err);
-  if (status) {
-    espq_error_prefix(err, "%s", path);
-    return status;
-  }
-  status = espq_file_write(path, bytes, size, err);
-  espq_free(bytes);
+  espq_status status = make_model(&w, &model, &size);
+  if (status) espq_error_prefix(err, "%s", path);
+  stream s = {.base = {append}, .model = &model};
+  if (!status) status = espq_file_write_from(path, put_model, &s, err);
+  espq_arena_free(w.arena);
   return status;
 }
