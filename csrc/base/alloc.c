@@ -14,26 +14,26 @@ void *espq_alloc(size_t bytes) {
   return aligned_alloc(ALIGNMENT, rounded ? rounded : ALIGNMENT);
 }
 
-void espq_free(void *block) {
-  free(block);
-}
+void espq_free(void *block) { free(block); }
 #else
 /* Not aligned_alloc: glibc before 2.38 does not reuse a freed aligned block for the next request of its size, and the
  * heap grows without end. The word before a block says where malloc's block begins. */
+enum { WORD = sizeof(void *) };
+
 void *espq_alloc(size_t bytes) {
   if (bytes > ESPQ_ALLOC_MAX) return NULL;
-  unsigned char *raw = malloc(bytes + ALIGNMENT + sizeof raw);
+  unsigned char *raw = malloc(bytes + ALIGNMENT + WORD);
   if (!raw) return NULL;
-  unsigned char *block = raw + sizeof raw;
+  unsigned char *block = raw + WORD;
   block += (ALIGNMENT - (uintptr_t)block % ALIGNMENT) % ALIGNMENT;
-  memcpy(block - sizeof raw, &raw, sizeof raw);
+  memcpy(block - WORD, &raw, WORD);
   return block;
 }
 
 void espq_free(void *block) {
   unsigned char *raw;
   if (!block) return;
-  memcpy(&raw, (unsigned char *)block - sizeof raw, sizeof raw);
+  memcpy(&raw, (unsigned char *)block - WORD, WORD);
   free(raw);
 }
 #endif
@@ -63,10 +63,6 @@ size_t espq_memory_size(void) {
   return pages > 0 && bytes > 0 ? (size_t)pages * (size_t)bytes : ESPQ_ALLOC_MAX;
 }
 
-bool espq_mul64(int64_t a, int64_t b, int64_t *out) {
-  return a >= 0 && b >= 0 && !__builtin_mul_overflow(a, b, out);
-}
+bool espq_mul64(int64_t a, int64_t b, int64_t *out) { return a >= 0 && b >= 0 && !__builtin_mul_overflow(a, b, out); }
 
-bool espq_add64(int64_t a, int64_t b, int64_t *out) {
-  return a >= 0 && b >= 0 && !__builtin_add_overflow(a, b, out);
-}
+bool espq_add64(int64_t a, int64_t b, int64_t *out) { return a >= 0 && b >= 0 && !__builtin_add_overflow(a, b, out); }

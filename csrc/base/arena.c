@@ -18,9 +18,7 @@ struct espq_arena {
   size_t bytes;
 };
 
-espq_arena *espq_arena_new(void) {
-  return espq_calloc(1, sizeof(espq_arena));
-}
+espq_arena *espq_arena_new(void) { return espq_calloc(1, sizeof(espq_arena)); }
 
 void espq_arena_free(espq_arena *arena) {
   if (!arena) return;
@@ -61,10 +59,6 @@ char *espq_arena_strndup(espq_arena *arena, const char *text, size_t len) {
   return copy;
 }
 
-char *espq_arena_strdup(espq_arena *arena, const char *text) {
-  return espq_arena_strndup(arena, text, strlen(text));
-}
+char *espq_arena_strdup(espq_arena *arena, const char *text) { return espq_arena_strndup(arena, text, strlen(text)); }
 
-size_t espq_arena_bytes(const espq_arena *arena) {
-  return arena->bytes;
-}
+size_t espq_arena_bytes(const espq_arena *arena) { return arena->bytes; }

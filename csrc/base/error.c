@@ -29,9 +29,7 @@ espq_status espq_error_prefix(espq_error *err, const char *fmt, ...) {
   return err->status;
 }
 
-espq_status espq_fail_memory(espq_error *err) {
-  return espq_fail(err, ESPQ_EMEMORY, "not enough memory");
-}
+espq_status espq_fail_memory(espq_error *err) { return espq_fail(err, ESPQ_EMEMORY, "not enough memory"); }
 
 const char *espq_status_name(espq_status status) {
   static const char *const names[] = {"ok", "io", "format", "unsupported", "limit", "memory", "bug"};

@@ -30,12 +30,10 @@ typedef struct espq_error {
 } espq_error;
 
 /* Fills err (if not NULL) with the formatted text, cut to fit, and returns status. */
-espq_status espq_fail(espq_error *err, espq_status status, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+espq_status espq_fail(espq_error *err, espq_status status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* Puts "prefix: " in front of the text of err; returns err's status. */
-espq_status espq_error_prefix(espq_error *err, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
+espq_status espq_error_prefix(espq_error *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Returns espq_fail(err, ESPQ_EMEMORY, "not enough memory"). */
 espq_status espq_fail_memory(espq_error *err);

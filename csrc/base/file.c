@@ -72,9 +72,7 @@ static espq_status read_open(int fd, const char *path, size_t limit, unsigned ch
 }
 
 /* O_NONBLOCK: opening a pipe nobody writes to returns at once, and is then refused. */
-static int open_to_read(const char *path) {
-  return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-}
+static int open_to_read(const char *path) { return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); }
 
 espq_status espq_file_read(const char *path, size_t limit, unsigned char **bytes, size_t *size, espq_error *err) {
   int fd = open_to_read(path);

@@ -81,9 +81,7 @@ void espq_pool_free(espq_pool *pool) {
   espq_free(pool);
 }
 
-int espq_pool_threads(const espq_pool *pool) {
-  return pool->threads;
-}
+int espq_pool_threads(const espq_pool *pool) { return pool->threads; }
 
 void espq_pool_run(espq_pool *pool, size_t jobs, espq_job *job, void *context) {
   if (!jobs) return;

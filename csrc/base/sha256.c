@@ -16,8 +16,8 @@ static const uint32_t round_constant[64] = {
 
 void espq_sha256_init(espq_sha256 *s) {
   /* ... and of the square roots of the first eight */
-  *s = (espq_sha256){.state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab,
-                               0x5be0cd19}};
+  *s = (espq_sha256){
+      .state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19}};
 }
 
 static uint32_t turn(uint32_t x, int n) { return x >> n | x << (32 - n); }

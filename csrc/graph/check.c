@@ -42,7 +42,8 @@ static void check_node(report *r, const espq_graph *g, espq_id id) {
   for (int i = 0; i < n->nin; i++) {
     if (n->in[i] == ESPQ_NONE) continue;
     if (!is_value(g, n->in[i])) problem(r, "%s: input %d is a removed tensor", label, i);
-    else if (!uses_have(&g->values[n->in[i]], id, i)) problem(r, "%s: input %d is not among its tensor's uses", label, i);
+    else if (!uses_have(&g->values[n->in[i]], id, i))
+      problem(r, "%s: input %d is not among its tensor's uses", label, i);
     else if (g->values[n->in[i]].producer == ESPQ_NONE && !g->values[n->in[i]].constant &&
              !espq_graph_is_input(g, n->in[i]))
       problem(r, "%s: input %d '%.100s' is made by nobody", label, i, g->values[n->in[i]].name);

@@ -78,8 +78,8 @@ espq_status espq_graph_add_value(espq_graph *graph, const char *name, espq_id *o
   const char *own = espq_arena_strdup(graph->arena, name);
   espq_id id = (espq_id)graph->nvalues;
   if (!own || !espq_names_set(graph->names, own, id)) return espq_fail_memory(err);
-  graph->values[id] = (espq_value){
-      .alive = true, .name = own, .producer = ESPQ_NONE, .dtype = ESPQ_DTYPE_NONE, .shape.rank = -1};
+  graph->values[id] =
+      (espq_value){.alive = true, .name = own, .producer = ESPQ_NONE, .dtype = ESPQ_DTYPE_NONE, .shape.rank = -1};
   graph->nvalues++;
   *out = id;
   return ESPQ_OK;
@@ -116,7 +116,9 @@ espq_status espq_graph_add_input(espq_graph *graph, espq_id value, espq_error *e
   const espq_value *v = &graph->values[value];
   if (v->producer != ESPQ_NONE || v->constant || espq_graph_is_input(graph, value))
     return espq_fail(err, ESPQ_EFORMAT, "'%.200s' cannot be a graph input: it is already %s", v->name,
-                     v->constant ? "a constant" : v->producer != ESPQ_NONE ? "a node's output" : "one");
+                     v->constant                ? "a constant"
+                     : v->producer != ESPQ_NONE ? "a node's output"
+                                                : "one");
   return push_id(&graph->inputs, &graph->ninputs, &graph->inputs_capacity, value, err);
 }
 
@@ -151,9 +153,7 @@ void espq_graph_remove_input(espq_graph *graph, espq_id value) {
   graph->ninputs = kept;
 }
 
-espq_id espq_graph_find_value(const espq_graph *graph, const char *name) {
-  return espq_names_get(graph->names, name);
-}
+espq_id espq_graph_find_value(const espq_graph *graph, const char *name) { return espq_names_get(graph->names, name); }
 
 espq_status espq_graph_rename_value(espq_graph *graph, espq_id value, const char *name, espq_error *err) {
   espq_value *v = &graph->values[value];

@@ -115,7 +115,7 @@ typedef struct espq_graph {
   const char *name, *doc, *producer;
   espq_arithmetic arithmetic;
   int64_t ir_version;
-  int64_t opset; /* version of the default domain */
+  int64_t opset;      /* version of the default domain */
   espq_opset *opsets; /* of the other domains */
   size_t nopsets, opsets_capacity;
   espq_value *values;
@@ -145,7 +145,7 @@ espq_status espq_graph_add_constant(espq_graph *graph, const char *name, espq_te
 espq_status espq_graph_add_input(espq_graph *graph, espq_id value, espq_error *err);
 espq_status espq_graph_add_output(espq_graph *graph, espq_id value, espq_error *err);
 espq_status espq_graph_set_output(espq_graph *graph, size_t index, espq_id value, espq_error *err);
-void espq_graph_remove_input(espq_graph *graph, espq_id value); /* the value stays */
+void espq_graph_remove_input(espq_graph *graph, espq_id value);           /* the value stays */
 espq_id espq_graph_find_value(const espq_graph *graph, const char *name); /* ESPQ_NONE: no such value */
 espq_status espq_graph_rename_value(espq_graph *graph, espq_id value, const char *name, espq_error *err);
 espq_status espq_graph_swap_names(espq_graph *graph, espq_id a, espq_id b, espq_error *err);

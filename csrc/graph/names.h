@@ -13,7 +13,7 @@ typedef struct espq_names espq_names;
 
 espq_names *espq_names_new(void); /* NULL: no memory */
 void espq_names_free(espq_names *names);
-int32_t espq_names_get(const espq_names *names, const char *name); /* -1: absent */
+int32_t espq_names_get(const espq_names *names, const char *name);    /* -1: absent */
 bool espq_names_set(espq_names *names, const char *name, int32_t id); /* false: no memory */
 void espq_names_remove(espq_names *names, const char *name);
 

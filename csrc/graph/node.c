@@ -171,8 +171,8 @@ espq_status espq_graph_replace_value(espq_graph *graph, espq_id old, espq_id wit
   espq_value *o = &graph->values[old], *w = &graph->values[with];
   bool is_output = espq_graph_is_output(graph, old);
   if (is_output && (w->constant || espq_graph_is_input(graph, with) || espq_graph_is_output(graph, with)))
-    return espq_fail(err, ESPQ_EUNSUPPORTED, "graph output '%.200s' cannot be replaced by '%.200s', whose name must stay",
-                     o->name, w->name);
+    return espq_fail(err, ESPQ_EUNSUPPORTED,
+                     "graph output '%.200s' cannot be replaced by '%.200s', whose name must stay", o->name, w->name);
   espq_use *uses = espq_grow(w->uses, &w->uses_capacity, w->nuses + o->nuses, sizeof *uses);
   if (!uses && o->nuses) return espq_fail_memory(err);
   w->uses = uses;

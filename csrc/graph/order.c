@@ -42,10 +42,10 @@ static int32_t heap_pop(heap *h) {
 
 typedef struct sorter {
   espq_graph *g;
-  espq_id *at;        /* position -> node */
-  int32_t *position;  /* node -> position */
-  int32_t *missing;   /* node -> inputs not placed */
-  espq_id *order;     /* result */
+  espq_id *at;       /* position -> node */
+  int32_t *position; /* node -> position */
+  int32_t *missing;  /* node -> inputs not placed */
+  espq_id *order;    /* result */
   heap ready;
   size_t placed;
 } sorter;
@@ -151,8 +151,8 @@ static espq_status clone_node(espq_graph *to, const espq_node *n, const espq_id 
   for (int i = 0; i < n->nin; i++) ids[i] = n->in[i] == ESPQ_NONE ? ESPQ_NONE : map[n->in[i]];
   for (int i = 0; i < n->nout; i++) ids[n->nin + i] = n->out[i] == ESPQ_NONE ? ESPQ_NONE : map[n->out[i]];
   espq_id id;
-  espq_status status = espq_graph_add_node(to, ESPQ_NONE, n->domain, n->op_type, n->name, n->nin, ids, n->nout,
-                                           ids + n->nin, &id, err);
+  espq_status status =
+      espq_graph_add_node(to, ESPQ_NONE, n->domain, n->op_type, n->name, n->nin, ids, n->nout, ids + n->nin, &id, err);
   for (const espq_attr *a = n->attrs; a && !status; a = a->next) status = espq_node_set_attr(to, id, a, err);
   if (status) return status;
   to->nodes[id].op = n->op;

@@ -11,9 +11,7 @@ static void check_dim(lua_State *L, int arg, int i, espq_lua_shape *s) {
   int is_integer = 0;
   lua_Integer n = -1;
   switch (lua_rawgeti(L, arg, i + 1)) {
-    case LUA_TSTRING:
-      s->symbol[i] = espq_lua_checkname(L, -1);
-      break;
+    case LUA_TSTRING: s->symbol[i] = espq_lua_checkname(L, -1); break;
     case LUA_TNUMBER:
       n = lua_tointegerx(L, -1, &is_integer);
       luaL_argcheck(L, is_integer && n >= 0, arg, "dimensions are integers, 0 or more, names, or false");
@@ -220,8 +218,8 @@ static espq_status add_node(lua_State *L, espq_graph *g, espq_id before, int nin
   const char *domain = luaL_optstring(L, ARG_DOMAIN, ""), *op_type = lua_tostring(L, ARG_OP_TYPE);
   espq_status status = make_outputs(g, out, nout, ids, err);
   if (!status)
-    status = espq_graph_add_node(g, before, domain, op_type, luaL_optstring(L, ARG_NAME, ""), nin, in, nout, ids, id,
-                                 err);
+    status =
+        espq_graph_add_node(g, before, domain, op_type, luaL_optstring(L, ARG_NAME, ""), nin, in, nout, ids, id, err);
   if (status) remove_new(g, out, nout);
   else g->nodes[*id].op = espq_op_find(domain, op_type);
   return status;
@@ -291,11 +289,7 @@ int espq_lua_graph_new(lua_State *L) {
   return set_text(graph, &graph->name, name, &err) ? espq_lua_fail(L, &err) : 1;
 }
 
-const luaL_Reg espq_lua_build_methods[] = {{"add_constant", graph_add_constant},
-                                           {"add_input", graph_add_input},
-                                           {"add_node", graph_add_node},
-                                           {"add_output", graph_add_output},
-                                           {"remove_input", graph_remove_input},
-                                           {"remove_node", graph_remove_node},
-                                           {"replace", graph_replace},
-                                           {NULL, NULL}};
+const luaL_Reg espq_lua_build_methods[] = {{"add_constant", graph_add_constant}, {"add_input", graph_add_input},
+                                           {"add_node", graph_add_node},         {"add_output", graph_add_output},
+                                           {"remove_input", graph_remove_input}, {"remove_node", graph_remove_node},
+                                           {"replace", graph_replace},           {NULL, NULL}};

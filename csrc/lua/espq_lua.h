@@ -39,9 +39,9 @@ void espq_lua_open_pack(lua_State *L);
 void espq_lua_open_image(lua_State *L);
 
 /* --- status.c --- */
-int espq_lua_fail(lua_State *L, const espq_error *err);                      /* pushes nil, message, code; 3 */
-int espq_lua_done(lua_State *L, espq_status status, const espq_error *err);  /* true, or as espq_lua_fail */
-int espq_lua_raise(lua_State *L, const espq_error *err);                     /* never returns */
+int espq_lua_fail(lua_State *L, const espq_error *err);                     /* pushes nil, message, code; 3 */
+int espq_lua_done(lua_State *L, espq_status status, const espq_error *err); /* true, or as espq_lua_fail */
+int espq_lua_raise(lua_State *L, const espq_error *err);                    /* never returns */
 /* Tells the collector about bytes that only C sees, so that it works as hard as if they were Lua's. Comes last. */
 void espq_lua_charge(lua_State *L, size_t bytes);
 
@@ -54,13 +54,13 @@ int espq_lua_refuse(lua_State *L, const espq_error *err, espq_entropy_refusal re
 
 /* --- handle.c: classes and arguments --- */
 typedef struct espq_lua_class {
-  const char *name;         /* "espquant.tensor" */
-  const luaL_Reg *methods;  /* t:copy() */
-  const luaL_Reg *fields;   /* t.shape: called with the object alone on the stack */
-  const luaL_Reg *setters;  /* g.name = x: called with object and x; NULL: none */
-  const luaL_Reg *meta;     /* __gc, __len ... */
-  lua_CFunction index;      /* t[key] for keys that are no strings; NULL: none */
-  lua_CFunction newindex;   /* t[key] = x */
+  const char *name;        /* "espquant.tensor" */
+  const luaL_Reg *methods; /* t:copy() */
+  const luaL_Reg *fields;  /* t.shape: called with the object alone on the stack */
+  const luaL_Reg *setters; /* g.name = x: called with object and x; NULL: none */
+  const luaL_Reg *meta;    /* __gc, __len ... */
+  lua_CFunction index;     /* t[key] for keys that are no strings; NULL: none */
+  lua_CFunction newindex;  /* t[key] = x */
 } espq_lua_class;
 
 /* Makes the metatable. It keeps the tables of methods and fields as __methods and __fields, for help and completion. */
@@ -83,8 +83,8 @@ extern const char espq_lua_tensor_name[];
 espq_tensor **espq_lua_newtensor(lua_State *L); /* pushes a closed tensor: store the reference in it */
 /* The same as the first thing in a function, whose arguments are cut or filled with nil to this number. */
 espq_tensor **espq_lua_result(lua_State *L, int arguments);
-espq_tensor *espq_lua_checktensor(lua_State *L, int arg);  /* borrowed; raises when closed */
-espq_tensor *espq_lua_totensor(lua_State *L, int arg);     /* NULL: something else, or closed */
+espq_tensor *espq_lua_checktensor(lua_State *L, int arg); /* borrowed; raises when closed */
+espq_tensor *espq_lua_totensor(lua_State *L, int arg);    /* NULL: something else, or closed */
 /* The end of a function whose new tensor is on top of the stack: charges its bytes; or nil, message, code. */
 int espq_lua_tensor_done(lua_State *L, const espq_tensor *t, espq_status status, const espq_error *err);
 espq_dtype espq_lua_checkdtype(lua_State *L, int arg, const char *otherwise);

@@ -108,8 +108,7 @@ static int core_check_folder(lua_State *L) {
   espq_error err = {0};
   if (stat(path, &st) || (S_ISDIR(st.st_mode) && access(path, W_OK | X_OK)))
     espq_fail(&err, ESPQ_EIO, "cannot write into folder '%s': %s", path, strerror(errno));
-  else if (!S_ISDIR(st.st_mode))
-    espq_fail(&err, ESPQ_EIO, "cannot write into folder '%s': it is no folder", path);
+  else if (!S_ISDIR(st.st_mode)) espq_fail(&err, ESPQ_EIO, "cannot write into folder '%s': it is no folder", path);
   return espq_lua_done(L, err.status, &err);
 }
 

@@ -74,9 +74,7 @@ espq_graph *espq_lua_hold(lua_State *L, int arg) {
   return hold->graph;
 }
 
-void espq_lua_drop(lua_State *L, int hold) {
-  drop(luaL_checkudata(L, hold, hold_name));
-}
+void espq_lua_drop(lua_State *L, int hold) { drop(luaL_checkudata(L, hold, hold_name)); }
 
 /* --- handles --- */
 
@@ -107,9 +105,7 @@ void espq_lua_pushvalue(lua_State *L, int graph, espq_id id) {
   push_handle(L, graph, id, -(lua_Integer)id - 1, espq_lua_value_name);
 }
 
-void espq_lua_pushowner(lua_State *L, int handle) {
-  lua_getiuservalue(L, handle, 1);
-}
+void espq_lua_pushowner(lua_State *L, int handle) { lua_getiuservalue(L, handle, 1); }
 
 void espq_lua_pushhandles(lua_State *L, int graph, void (*push)(lua_State *, int, espq_id), espq_id *const *ids,
                           const size_t *n) {
@@ -388,21 +384,14 @@ static const luaL_Reg methods[] = {{"check", graph_check},
                                    {"verify", graph_verify},
                                    {NULL, NULL}};
 
-static const luaL_Reg fields[] = {{"arithmetic", graph_arithmetic},
-                                  {"inputs", graph_inputs},
-                                  {"ir_version", graph_ir_version},
-                                  {"name", graph_name_get},
-                                  {"opset", graph_opset},
-                                  {"outputs", graph_outputs},
-                                  {"producer", graph_producer},
-                                  {NULL, NULL}};
+static const luaL_Reg fields[] = {{"arithmetic", graph_arithmetic}, {"inputs", graph_inputs},
+                                  {"ir_version", graph_ir_version}, {"name", graph_name_get},
+                                  {"opset", graph_opset},           {"outputs", graph_outputs},
+                                  {"producer", graph_producer},     {NULL, NULL}};
 
-static const luaL_Reg setters[] = {{"arithmetic", graph_set_arithmetic},
-                                   {"ir_version", graph_set_ir_version},
-                                   {"name", graph_set_name},
-                                   {"opset", graph_set_opset},
-                                   {"producer", graph_set_producer},
-                                   {NULL, NULL}};
+static const luaL_Reg setters[] = {
+    {"arithmetic", graph_set_arithmetic}, {"ir_version", graph_set_ir_version}, {"name", graph_set_name},
+    {"opset", graph_set_opset},           {"producer", graph_set_producer},     {NULL, NULL}};
 
 static const luaL_Reg meta[] = {{"__close", graph_close},
                                 {"__gc", graph_close},

@@ -102,8 +102,7 @@ void espq_lua_checkfields(lua_State *L, int arg, const char *const *allowed) {
 int espq_lua_checklist(lua_State *L, int arg, int max) {
   luaL_checktype(L, arg, LUA_TTABLE);
   lua_Unsigned n = lua_rawlen(L, arg);
-  if (n > (lua_Unsigned)max)
-    luaL_argerror(L, arg, lua_pushfstring(L, "a list of at most %d entries expected", max));
+  if (n > (lua_Unsigned)max) luaL_argerror(L, arg, lua_pushfstring(L, "a list of at most %d entries expected", max));
   return (int)n;
 }
 

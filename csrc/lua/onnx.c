@@ -116,7 +116,8 @@ static int core_onnx_splice(lua_State *L) {
   size_t nresults;
   espq_error err;
   g->edits++;
-  if (espq_onnx_splice(g->graph, node, attr, (size_t)n, inputs, &results, &nresults, &err)) return espq_lua_fail(L, &err);
+  if (espq_onnx_splice(g->graph, node, attr, (size_t)n, inputs, &results, &nresults, &err))
+    return espq_lua_fail(L, &err);
   *block = results;
   lua_createtable(L, (int)nresults, 0);
   for (size_t i = 0; i < nresults; i++) {

@@ -24,7 +24,7 @@ static const char *string_field(lua_State *L, int arg, const char *key, const ch
 static espq_filter_order check_order(lua_State *L, int arg) {
   const char *runtime = string_field(L, arg, "runtime", "v1"), *chip = string_field(L, arg, "target", NULL);
   const espq_target *target = espq_target_find(runtime, chip);
-  if (!target) luaL_argerror(L, arg, lua_pushfstring(L, "no target '%s' of runtime '%s'", chip, runtime));
+  if (!target) return luaL_argerror(L, arg, lua_pushfstring(L, "no target '%s' of runtime '%s'", chip, runtime));
   return target->order;
 }
 

@@ -63,7 +63,8 @@ static espq_id *check_names(lua_State *L, int index, int arg, const espq_graph *
     const char *name = lua_tostring(L, -1);
     ids[i] = name ? espq_graph_find_value(g, name) : ESPQ_NONE;
     if (ids[i] == ESPQ_NONE)
-      luaL_argerror(L, arg, lua_pushfstring(L, "the graph has no tensor '%s'", name ? name : luaL_tolstring(L, -1, NULL)));
+      luaL_argerror(L, arg,
+                    lua_pushfstring(L, "the graph has no tensor '%s'", name ? name : luaL_tolstring(L, -1, NULL)));
     lua_pop(L, 1);
   }
   return ids;
@@ -141,7 +142,8 @@ static int observation_thresholds(lua_State *L) {
   size_t n = espq_observation_count(o->observation);
   espq_threshold *t = espq_lua_scratch(L, n + 1, sizeof *t);
   espq_error err;
-  if (espq_observed_thresholds(check_observation(L, 1)->observation, (int)threads, t, &err)) return espq_lua_fail(L, &err);
+  if (espq_observed_thresholds(check_observation(L, 1)->observation, (int)threads, t, &err))
+    return espq_lua_fail(L, &err);
   lua_createtable(L, (int)n, 0);
   for (size_t i = 0; i < n; i++) {
     if (t[i].status) lua_pushboolean(L, false);
@@ -151,9 +153,11 @@ static int observation_thresholds(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg observation_methods[] = {
-    {"range", observation_range}, {"threshold", observation_threshold},
-    {"thresholds", observation_thresholds}, {"close", observation_close}, {NULL, NULL}};
+static const luaL_Reg observation_methods[] = {{"range", observation_range},
+                                               {"threshold", observation_threshold},
+                                               {"thresholds", observation_thresholds},
+                                               {"close", observation_close},
+                                               {NULL, NULL}};
 static const luaL_Reg observation_meta[] = {{"__gc", observation_close}, {"__close", observation_close}, {NULL, NULL}};
 
 /* --- executors --- */
@@ -190,8 +194,9 @@ static espq_isa option_isa(lua_State *L) {
   int i = 0;
   while (isa_names[i] && (!name || strcmp(isa_names[i], name) != 0)) i++;
   if (!isa_names[i])
-    luaL_argerror(L, 2, lua_pushfstring(L, "option 'isa': portable, avx2, avx512-vnni or auto expected, got %s",
-                                        luaL_tolstring(L, -1, NULL)));
+    luaL_argerror(L, 2,
+                  lua_pushfstring(L, "option 'isa': portable, avx2, avx512-vnni or auto expected, got %s",
+                                  luaL_tolstring(L, -1, NULL)));
   lua_pop(L, 1);
   return (espq_isa)i;
 }
@@ -402,13 +407,20 @@ static int set_isa(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg functions[] = {
-    {"isa", isa},           {"set_isa", set_isa},   {"evaluate", evaluate}, {"executor", executor}, {"fold_constants", fold_constants},
-    {"observe_histogram", observe_histogram}, {"observe_range", observe_range}, {NULL, NULL}};
+static const luaL_Reg functions[] = {{"isa", isa},
+                                     {"set_isa", set_isa},
+                                     {"evaluate", evaluate},
+                                     {"executor", executor},
+                                     {"fold_constants", fold_constants},
+                                     {"observe_histogram", observe_histogram},
+                                     {"observe_range", observe_range},
+                                     {NULL, NULL}};
 
 void espq_lua_open_run(lua_State *L) {
-  espq_lua_newclass(L, &(espq_lua_class){.name = exec_name, .methods = exec_methods, .fields = exec_fields, .meta = exec_meta});
+  espq_lua_newclass(
+      L, &(espq_lua_class){.name = exec_name, .methods = exec_methods, .fields = exec_fields, .meta = exec_meta});
   espq_lua_newclass(L, &(espq_lua_class){.name = evaluator_name, .meta = evaluator_meta});
-  espq_lua_newclass(L, &(espq_lua_class){.name = observation_name, .methods = observation_methods, .meta = observation_meta});
+  espq_lua_newclass(
+      L, &(espq_lua_class){.name = observation_name, .methods = observation_methods, .meta = observation_meta});
   luaL_setfuncs(L, functions, 0);
 }

@@ -14,9 +14,7 @@ int espq_lua_done(lua_State *L, espq_status status, const espq_error *err) {
   return 1;
 }
 
-int espq_lua_raise(lua_State *L, const espq_error *err) {
-  return luaL_error(L, "%s", err->text);
-}
+int espq_lua_raise(lua_State *L, const espq_error *err) { return luaL_error(L, "%s", err->text); }
 
 /* A step of n KB makes the collector do the work that allocating n KB of Lua objects would cause. It would also wake
  * a collector that the script has stopped, hence the question. */

@@ -362,11 +362,8 @@ static const luaL_Reg methods[] = {{"astype", tensor_astype},
                                    {"totable", espq_lua_tensor_totable},
                                    {NULL, NULL}};
 
-static const luaL_Reg fields[] = {{"count", tensor_count},
-                                  {"dtype", tensor_dtype},
-                                  {"rank", tensor_rank},
-                                  {"shape", tensor_shape},
-                                  {NULL, NULL}};
+static const luaL_Reg fields[] = {
+    {"count", tensor_count}, {"dtype", tensor_dtype}, {"rank", tensor_rank}, {"shape", tensor_shape}, {NULL, NULL}};
 
 static const luaL_Reg meta[] = {{"__close", tensor_close},
                                 {"__gc", tensor_close},

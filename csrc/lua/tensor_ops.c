@@ -150,8 +150,8 @@ static espq_status concat_shape(espq_tensor *const *list, int n, int axis, int64
   return ESPQ_OK;
 }
 
-static espq_status concat(espq_tensor *const *list, int n, int axis, const void **data, int64_t *row,
-                          espq_tensor **out, espq_error *err) {
+static espq_status concat(espq_tensor *const *list, int n, int axis, const void **data, int64_t *row, espq_tensor **out,
+                          espq_error *err) {
   int64_t dim[ESPQ_MAX_RANK], outer = 1;
   espq_status status = concat_shape(list, n, axis, dim, err);
   if (!status) status = espq_tensor_new(list[0]->dtype, list[0]->rank, dim, out, err);
@@ -187,19 +187,12 @@ int espq_lua_concat(lua_State *L) {
   return espq_lua_tensor_done(L, *out, status, &err);
 }
 
-const luaL_Reg espq_lua_tensor_operators[] = {{"abs", tensor_abs},
-                                              {"argmax", tensor_argmax},
-                                              {"isfinite", tensor_isfinite},
-                                              {"max", tensor_max},
-                                              {"maxabs", tensor_maxabs},
-                                              {"maximum", tensor_maximum},
-                                              {"mean", tensor_mean},
-                                              {"min", tensor_min},
-                                              {"minimum", tensor_minimum},
-                                              {"sqrt", tensor_sqrt},
-                                              {"sum", tensor_sum},
-                                              {"transpose", tensor_transpose},
-                                              {NULL, NULL}};
+const luaL_Reg espq_lua_tensor_operators[] = {
+    {"abs", tensor_abs},   {"argmax", tensor_argmax}, {"isfinite", tensor_isfinite},
+    {"max", tensor_max},   {"maxabs", tensor_maxabs}, {"maximum", tensor_maximum},
+    {"mean", tensor_mean}, {"min", tensor_min},       {"minimum", tensor_minimum},
+    {"sqrt", tensor_sqrt}, {"sum", tensor_sum},       {"transpose", tensor_transpose},
+    {NULL, NULL}};
 
 const luaL_Reg espq_lua_tensor_meta[] = {{"__add", tensor_add}, {"__div", tensor_div}, {"__mul", tensor_mul},
                                          {"__sub", tensor_sub}, {"__unm", tensor_unm}, {NULL, NULL}};

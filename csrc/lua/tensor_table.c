@@ -73,11 +73,11 @@ static void fill(lua_State *L, filling *f, int depth) {
     espq_tensor_set(f->tensor, f->done++, check_entry(L, f));
     return;
   }
-  if (!lua_istable(L, -1))
-    refuse_entry(L, f, depth, lua_pushfstring(L, "list expected, got %s", luaL_typename(L, -1)));
+  if (!lua_istable(L, -1)) refuse_entry(L, f, depth, lua_pushfstring(L, "list expected, got %s", luaL_typename(L, -1)));
   if ((int64_t)lua_rawlen(L, -1) != f->dim[depth])
-    refuse_entry(L, f, depth, lua_pushfstring(L, "%I entries, expected %I as in the first list",
-                                              (lua_Integer)lua_rawlen(L, -1), (lua_Integer)f->dim[depth]));
+    refuse_entry(L, f, depth,
+                 lua_pushfstring(L, "%I entries, expected %I as in the first list", (lua_Integer)lua_rawlen(L, -1),
+                                 (lua_Integer)f->dim[depth]));
   for (int64_t i = 1; i <= f->dim[depth]; i++) {
     f->at[depth] = i;
     lua_rawgeti(L, -1, i);
@@ -87,7 +87,7 @@ static void fill(lua_State *L, filling *f, int depth) {
 }
 
 static espq_status check_count(const filling *f, int rank, const int64_t *dim, espq_error *err) {
-  int64_t listed, count;
+  int64_t listed = 0, count = 0;
   espq_status status = espq_shape_count(f->rank, f->dim, &listed, err);
   if (!status) status = espq_shape_count(rank, dim, &count, err);
   if (status || listed == count) return status;

@@ -297,21 +297,19 @@ static int value_tostring(lua_State *L) {
   const espq_value v = g->values[h->id]; /* a copy: what it points to lies in the arena that is held */
   const char *kind = v.constant ? "constant " : espq_graph_is_input(g, h->id) ? "input " : "";
   lua_pushfstring(L, "%s'%s': %s %s", kind, v.name, espq_dtype_name(v.dtype),
-                  v.shape.rank < 0 ? "?" : v.shape.rank == 0 ? "scalar" : "");
+                  v.shape.rank < 0    ? "?"
+                  : v.shape.rank == 0 ? "scalar"
+                                      : "");
   for (int i = 0; i < v.shape.rank; i++) push_dim_text(L, &v, i);
   lua_concat(L, lua_gettop(L) - 3);
   espq_lua_drop(L, 3);
   return 1;
 }
 
-static const luaL_Reg methods[] = {{"rename", value_rename},
-                                   {"set_constant", value_set_constant},
-                                   {"set_dtype", value_set_dtype},
-                                   {"set_quant", value_set_quant},
-                                   {"set_shape", value_set_shape},
-                                   {"use_count", value_use_count},
-                                   {"users", value_users},
-                                   {NULL, NULL}};
+static const luaL_Reg methods[] = {{"rename", value_rename},       {"set_constant", value_set_constant},
+                                   {"set_dtype", value_set_dtype}, {"set_quant", value_set_quant},
+                                   {"set_shape", value_set_shape}, {"use_count", value_use_count},
+                                   {"users", value_users},         {NULL, NULL}};
 
 static const luaL_Reg fields[] = {{"alive", value_alive},
                                   {"constant", value_constant},

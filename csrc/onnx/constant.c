@@ -60,7 +60,8 @@ static espq_status scatter(const Onnx__SparseTensorProto *p, const espq_tensor *
                            espq_tensor *dense, espq_error *err) {
   size_t size = espq_dtype_size(dense->dtype);
   bool columns = indices->rank == 2 && indices->dim[0] == values->count && indices->dim[1] == (int64_t)p->n_dims;
-  if (indices->dtype != ESPQ_I64 || values->rank != 1 || !((indices->rank == 1 && indices->count == values->count) || columns))
+  if (indices->dtype != ESPQ_I64 || values->rank != 1 ||
+      !((indices->rank == 1 && indices->count == values->count) || columns))
     return espq_fail(err, ESPQ_EFORMAT, "values and indices of a sparse tensor do not fit");
   for (int64_t k = 0; k < values->count; k++) {
     int64_t place;

@@ -18,7 +18,7 @@ typedef struct reader {
   espq_graph *graph;
   espq_onnx_source source;
   espq_arena *arena; /* of the messages */
-  int32_t *maker; /* per value: BY_INPUT, BY_INITIALIZER or the index of the NodeProto */
+  int32_t *maker;    /* per value: BY_INPUT, BY_INITIALIZER or the index of the NodeProto */
   size_t maker_capacity;
   espq_error *err;
 } reader;
@@ -389,8 +389,8 @@ static espq_status check_versions(reader *r) {
 static espq_status set_opset(reader *r, int64_t version) {
   if (version < ESPQ_ONNX_OPSET_MIN)
     return espq_fail(r->err, version > 0 ? ESPQ_EUNSUPPORTED : ESPQ_EFORMAT,
-                     "opset version is %" PRId64 ", expected %d to %d",
-                     version, ESPQ_ONNX_OPSET_MIN, ESPQ_ONNX_OPSET_MAX);
+                     "opset version is %" PRId64 ", expected %d to %d", version, ESPQ_ONNX_OPSET_MIN,
+                     ESPQ_ONNX_OPSET_MAX);
   if (version > ESPQ_ONNX_OPSET_MAX)
     espq_onnx_note(r->source.notes, "opset version %" PRId64 " is newer than %d: operators are read as in %d", version,
                    ESPQ_ONNX_OPSET_MAX, ESPQ_ONNX_OPSET_MAX);

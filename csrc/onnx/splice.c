@@ -15,8 +15,8 @@ enum { ABSENT = -2, LABEL = 256 };
 typedef struct body {
   espq_splice *s;
   const char *prefix;
-  espq_names *scope; /* the body's names -> values */
-  bool captures;     /* names that are not in scope are looked for in the graph */
+  espq_names *scope;                   /* the body's names -> values */
+  bool captures;                       /* names that are not in scope are looked for in the graph */
   const Onnx__NodeProto *call;         /* whose attributes the body's refer to; NULL: none may */
   const Onnx__FunctionProto *function; /* with its defaults, or NULL */
   espq_error *err;
@@ -46,8 +46,7 @@ static espq_status resolve(const body *b, const char *name, espq_id *out) {
   if (!*name) return ESPQ_OK;
   int32_t id = espq_names_get(b->scope, name);
   if (id == ESPQ_NONE && b->captures) id = espq_graph_find_value(b->s->graph, name);
-  if (id == ESPQ_NONE)
-    return espq_fail(b->err, ESPQ_EFORMAT, "%.100s: '%.100s' is made by nobody", b->prefix, name);
+  if (id == ESPQ_NONE) return espq_fail(b->err, ESPQ_EFORMAT, "%.100s: '%.100s' is made by nobody", b->prefix, name);
   *out = id == ABSENT ? ESPQ_NONE : id;
   return ESPQ_OK;
 }
@@ -81,8 +80,8 @@ static espq_status copy_attribute(const body *b, const Onnx__AttributeProto *a, 
   uint8_t *bytes = espq_alloc(size + 1);
   if (!bytes) return espq_fail_memory(b->err);
   onnx__attribute_proto__pack(a, bytes);
-  espq_status status = espq_onnx_unpack(&onnx__attribute_proto__descriptor, bytes, size, b->s->arena,
-                                        (ProtobufCMessage **)out, b->err);
+  espq_status status =
+      espq_onnx_unpack(&onnx__attribute_proto__descriptor, bytes, size, b->s->arena, (ProtobufCMessage **)out, b->err);
   espq_free(bytes);
   return status;
 }
@@ -94,7 +93,8 @@ static espq_status rename_captures(const body *b, Onnx__GraphProto *g) {
     Onnx__NodeProto *n = g->node[i];
     for (size_t k = 0; k < n->n_input; k++) {
       int32_t id = espq_names_get(b->scope, n->input[k]);
-      if (id == ABSENT) return espq_fail(b->err, ESPQ_EUNSUPPORTED, "%.100s: a subgraph reads an input left out", b->prefix);
+      if (id == ABSENT)
+        return espq_fail(b->err, ESPQ_EUNSUPPORTED, "%.100s: a subgraph reads an input left out", b->prefix);
       if (id != ESPQ_NONE) n->input[k] = (char *)b->s->graph->values[id].name;
     }
     for (size_t k = 0; k < n->n_attribute; k++) {
@@ -122,7 +122,8 @@ static espq_status resolve_attribute(const body *b, const Onnx__AttributeProto *
   *out = a;
   if (!*reference && !a->g) return ESPQ_OK;
   if (*reference) {
-    const Onnx__AttributeProto *given = b->call ? find_attribute(b->call->attribute, b->call->n_attribute, reference) : NULL;
+    const Onnx__AttributeProto *given =
+        b->call ? find_attribute(b->call->attribute, b->call->n_attribute, reference) : NULL;
     if (!given && b->function)
       given = find_attribute(b->function->attribute_proto, b->function->n_attribute_proto, reference);
     *out = NULL;
@@ -263,11 +264,11 @@ espq_status espq_splice_function(espq_splice *s, const Onnx__NodeProto *call, co
   const Onnx__FunctionProto *f = espq_splice_find(s->model, call);
   body b = {.s = s, .prefix = label_of(call), .call = call, .function = f, .err = err};
   if (call->n_input > f->n_input || call->n_output > f->n_output)
-    return espq_fail(err, ESPQ_EFORMAT, "%.100s: %zu inputs and %zu outputs, function '%.100s' has %zu and %zu", b.prefix,
-                     call->n_input, call->n_output, f->name, f->n_input, f->n_output);
+    return espq_fail(err, ESPQ_EFORMAT, "%.100s: %zu inputs and %zu outputs, function '%.100s' has %zu and %zu",
+                     b.prefix, call->n_input, call->n_output, f->name, f->n_input, f->n_output);
   if (s->depth >= ESPQ_SPLICE_DEPTH)
-    return espq_fail(err, ESPQ_ELIMIT, "function '%.100s' calls itself, or functions are nested deeper than %d", f->name,
-                     ESPQ_SPLICE_DEPTH);
+    return espq_fail(err, ESPQ_ELIMIT, "function '%.100s' calls itself, or functions are nested deeper than %d",
+                     f->name, ESPQ_SPLICE_DEPTH);
   espq_status status = check_versions(s, f, err);
   if (status) return status;
   b.scope = espq_names_new();
@@ -328,7 +329,9 @@ static espq_status splice_attribute(espq_splice *s, espq_id node, const char *at
                                     const espq_id *inputs, espq_id **results, size_t *nresults, espq_error *err) {
   Onnx__AttributeProto *a;
   const espq_node *n = &s->graph->nodes[node];
-  const char *name = *n->name ? n->name : n->nout && n->out[0] != ESPQ_NONE ? s->graph->values[n->out[0]].name : n->op_type;
+  const char *name = *n->name                            ? n->name
+                     : n->nout && n->out[0] != ESPQ_NONE ? s->graph->values[n->out[0]].name
+                                                         : n->op_type;
   const char *prefix = espq_arena_strdup(s->arena, name);
   espq_status status = prefix ? decode_attribute(s->graph, node, attr, s->arena, &a, err) : espq_fail_memory(err);
   if (status) return status;

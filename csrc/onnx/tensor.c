@@ -197,7 +197,8 @@ static const uint8_t *packed_bytes(const Onnx__TensorProto *p, size_t count, uin
   return *copy;
 }
 
-static espq_status decode_4bit(const Onnx__TensorProto *p, espq_onnx_source *source, espq_tensor **out, espq_error *err) {
+static espq_status decode_4bit(const Onnx__TensorProto *p, espq_onnx_source *source, espq_tensor **out,
+                               espq_error *err) {
   bool sign = p->data_type == INT4;
   int64_t count;
   uint8_t *copy;

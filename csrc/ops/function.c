@@ -69,7 +69,8 @@ static espq_status infer_pair(espq_call *call, espq_error *err) {
   espq_function f = function_of(call);
   espq_shape shape;
   espq_status status = espq_port_type(call, 0, espq_function_types(f), err);
-  if (!status) status = f == ESPQ_FN_POW ? espq_port_type(call, 1, ESPQ_TYPES_NUMBER, err) : espq_call_one_type(call, err);
+  if (!status)
+    status = f == ESPQ_FN_POW ? espq_port_type(call, 1, ESPQ_TYPES_NUMBER, err) : espq_call_one_type(call, err);
   if (!status) status = espq_broadcast(call, &call->in[0].shape, &call->in[1].shape, &shape, err);
   if (status) return status;
   espq_call_result(call, &shape);
@@ -237,7 +238,8 @@ static const char *why_not(const espq_call *call, char *text, size_t size) {
                      call->node->op_type);
 }
 
-#define END {NULL, ESPQ_ATTR_INT, false, 0, NULL}
+#define END \
+  { NULL, ESPQ_ATTR_INT, false, 0, NULL }
 
 static const espq_attr_spec mod_attrs[] = {{"fmod", ESPQ_ATTR_INT, false, 0, NULL}, END};
 static const espq_attr_spec elu_attrs[] = {{"alpha", ESPQ_ATTR_FLOAT, false, 1, NULL}, END};
@@ -263,7 +265,7 @@ static const espq_attr_spec cast_attrs[] = {
       .bias = -1,                                        \
       .why_not = why_not,                                \
   }
-#define PAIR(op, first) ROW(op, first, 2, NULL, infer_pair, pair_kernel)
+#define PAIR(op, first)               ROW(op, first, 2, NULL, infer_pair, pair_kernel)
 #define SINGLE(op, first, attributes) ROW(op, first, 1, attributes, infer_single, single_kernel)
 
 PAIR(Pow, 7);

@@ -46,9 +46,9 @@ static double sum_of(const rows *r, const char *data, double shift, int power) {
 typedef struct layer {
   rows r;
   double epsilon;
-  bool centred;      /* RMSNormalization leaves the mean */
-  bool has[2];       /* scale and bias */
-  bool wants[3];     /* outputs: mean and inverse deviation are optional */
+  bool centred;  /* RMSNormalization leaves the mean */
+  bool has[2];   /* scale and bias */
+  bool wants[3]; /* outputs: mean and inverse deviation are optional */
   int rank;
   int64_t shape[ESPQ_MAX_RANK], step[2][ESPQ_MAX_RANK];
 } layer;
@@ -103,8 +103,8 @@ static espq_status prepare_layer(const espq_env *env, espq_call *call, espq_prep
   for (int k = 0; k < 2; k++) {
     s->has[k] = espq_port_has(call, k + 1);
     if (s->has[k] && call->in[k + 1].dtype != call->in[0].dtype)
-      return espq_call_fail(call, err, ESPQ_EUNSUPPORTED, "input %d '%.100s' is %s, expected the input's type %s", k + 1,
-                            call->in[k + 1].name, espq_dtype_name(call->in[k + 1].dtype),
+      return espq_call_fail(call, err, ESPQ_EUNSUPPORTED, "input %d '%.100s' is %s, expected the input's type %s",
+                            k + 1, call->in[k + 1].name, espq_dtype_name(call->in[k + 1].dtype),
                             espq_dtype_name(call->in[0].dtype));
     if (s->has[k]) set_steps(call, k + 1, s->step[k]);
   }
@@ -226,7 +226,8 @@ static const char *why_not(const espq_call *call, char *text, size_t size) {
                      call->node->op_type);
 }
 
-#define END {NULL, ESPQ_ATTR_INT, false, 0, NULL}
+#define END \
+  { NULL, ESPQ_ATTR_INT, false, 0, NULL }
 static const espq_attr_spec layer_attrs[] = {{"axis", ESPQ_ATTR_INT, false, -1, NULL},
                                              {"epsilon", ESPQ_ATTR_FLOAT, false, (double)1e-5f, NULL},
                                              {"stash_type", ESPQ_ATTR_INT, false, 1, NULL},
@@ -235,7 +236,7 @@ static const espq_attr_spec norm_attrs[] = {
     {"axis", ESPQ_ATTR_INT, false, -1, NULL}, {"p", ESPQ_ATTR_INT, false, 2, NULL}, END};
 
 #define ROW(op, first, least, most, outputs, attributes, rule, kernel) \
-  const espq_op espq_op_##op = {                                      \
+  const espq_op espq_op_##op = {                                       \
       .name = #op,                                                     \
       .domain = "",                                                    \
       .since = first,                                                  \

@@ -89,8 +89,8 @@ enum {
 typedef struct espq_op {
   const char *name;
   const char *domain;
-  int since;          /* first opset whose form is understood */
-  int min_in, max_in; /* max -1: any number */
+  int since;            /* first opset whose form is understood */
+  int min_in, max_in;   /* max -1: any number */
   int min_out, max_out; /* the same */
   const espq_attr_spec *attrs;
   /* Sets dtype and shape of every present output from the inputs (and constants). */

@@ -6,9 +6,8 @@
 #include "tensor/reduce.h"
 
 /* The rows' names, in the order of espq_reduction. */
-static const char *const names[] = {"ReduceSum", "ReduceMean",      "ReduceMax",    "ReduceMin",
-                                    "ReduceProd", "ReduceL1",       "ReduceL2",     "ReduceSumSquare",
-                                    "ReduceLogSum", "ReduceLogSumExp"};
+static const char *const names[] = {"ReduceSum", "ReduceMean", "ReduceMax",       "ReduceMin",    "ReduceProd",
+                                    "ReduceL1",  "ReduceL2",   "ReduceSumSquare", "ReduceLogSum", "ReduceLogSumExp"};
 
 static espq_reduction kind_of(const espq_call *call) {
   int k = 0;
@@ -112,22 +111,22 @@ static const espq_attr_spec attrs[] = {{"axes", ESPQ_ATTR_INTS, false, 0, ""},
                                        {"noop_with_empty_axes", ESPQ_ATTR_INT, false, 0, NULL},
                                        {NULL, ESPQ_ATTR_INT, false, 0, NULL}};
 
-#define ROW(op)                     \
-  const espq_op espq_op_##op = {    \
-      .name = #op,                  \
-      .domain = "",                 \
-      .since = 1,                   \
-      .min_in = 1,                  \
-      .max_in = 2,                  \
-      .min_out = 1,                 \
-      .max_out = 1,                 \
-      .attrs = attrs,               \
-      .infer = infer,               \
-      .f32 = &kernel,               \
-      .weight = -1,                 \
-      .bias = -1,                   \
-      .mixes_batch = mixes_batch,   \
-      .why_not = why_not,           \
+#define ROW(op)                   \
+  const espq_op espq_op_##op = {  \
+      .name = #op,                \
+      .domain = "",               \
+      .since = 1,                 \
+      .min_in = 1,                \
+      .max_in = 2,                \
+      .min_out = 1,               \
+      .max_out = 1,               \
+      .attrs = attrs,             \
+      .infer = infer,             \
+      .f32 = &kernel,             \
+      .weight = -1,               \
+      .bias = -1,                 \
+      .mixes_batch = mixes_batch, \
+      .why_not = why_not,         \
   }
 
 ROW(ReduceSum);

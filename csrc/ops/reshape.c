@@ -101,7 +101,8 @@ static espq_status read_target(const espq_call *call, const int64_t *want, int n
     out->dim[i] = want[i];
     if (want[i] == 0 && !allow_zero) {
       if (i >= call->in[0].shape.rank)
-        return espq_call_fail(call, err, ESPQ_EFORMAT, "entry %d of the shape is 0 (copy), but the input has only rank %d", i,
+        return espq_call_fail(call, err, ESPQ_EFORMAT,
+                              "entry %d of the shape is 0 (copy), but the input has only rank %d", i,
                               call->in[0].shape.rank);
       out->dim[i] = call->in[0].shape.dim[i];
     } else if (want[i] == -1) {
@@ -123,11 +124,12 @@ static int shared_prefix(const espq_call *call, const espq_shape *out, const int
 static espq_status misfit(const espq_call *call, const espq_shape *out, espq_error *err) {
   char a[160], b[160];
   const espq_shape *in = &call->in[0].shape;
-  return espq_call_fail(call, err, ESPQ_EFORMAT,
-                        "input '%.100s' of shape %s does not fit into shape %s; if the batch is fixed in the constant, use "
-                        "convert_model_batch_to_dynamic",
-                        call->in[0].name, espq_shape_text(in->rank, in->dim, a, sizeof a),
-                        espq_shape_text(out->rank, out->dim, b, sizeof b));
+  return espq_call_fail(
+      call, err, ESPQ_EFORMAT,
+      "input '%.100s' of shape %s does not fit into shape %s; if the batch is fixed in the constant, use "
+      "convert_model_batch_to_dynamic",
+      call->in[0].name, espq_shape_text(in->rank, in->dim, a, sizeof a),
+      espq_shape_text(out->rank, out->dim, b, sizeof b));
 }
 
 static espq_status resolve_wild(const espq_call *call, espq_shape *out, int wild, int skip, espq_error *err) {
@@ -165,7 +167,8 @@ static espq_status infer_flatten(espq_call *call, espq_error *err) {
   const espq_shape *in = &call->in[0].shape;
   int64_t axis = espq_node_int(call->node, "axis", 1);
   if (axis < -in->rank || axis > in->rank)
-    return espq_call_fail(call, err, ESPQ_EFORMAT, "axis %" PRId64 " is outside of a tensor of rank %d", axis, in->rank);
+    return espq_call_fail(call, err, ESPQ_EFORMAT, "axis %" PRId64 " is outside of a tensor of rank %d", axis,
+                          in->rank);
   int cut = (int)(axis < 0 ? axis + in->rank : axis);
   espq_shape out = {.rank = 2, .dim = {product(in, 0, cut), product(in, cut, in->rank)}};
   return espq_call_result(call, &out);
@@ -196,7 +199,7 @@ static bool axes_from_data(espq_call *call) {
 static espq_status infer_squeeze(espq_call *call, espq_error *err) {
   const espq_shape *in = &call->in[0].shape;
   bool drop[ESPQ_MAX_RANK];
-  int n;
+  int n = 0;
   if (axes_from_data(call)) return ESPQ_OK;
   espq_status status = read_axes(call, in->rank, drop, &n, err);
   if (status) return status;
@@ -219,7 +222,7 @@ static espq_status infer_unsqueeze(espq_call *call, espq_error *err) {
   const espq_shape *in = &call->in[0].shape;
   int64_t axes[ESPQ_MAX_RANK];
   bool add[ESPQ_MAX_RANK];
-  int n;
+  int n = 0;
   if (axes_from_data(call)) return ESPQ_OK;
   if (!espq_port_has(call, 1) && !espq_node_attr(call->node, "axes"))
     return espq_call_fail(call, err, ESPQ_EFORMAT, "its axes are missing, expected as %s in opset %" PRId64,
@@ -314,22 +317,91 @@ static const espq_attr_spec axes_attrs[] = {{"axes", ESPQ_ATTR_INTS, false, 0, "
 static const espq_attr_spec dropout_attrs[] = {
     {"ratio", ESPQ_ATTR_FLOAT, false, 0.5, NULL}, {"seed", ESPQ_ATTR_INT, false, 0, NULL}, {0}};
 
-const espq_op espq_op_Reshape = {.name = "Reshape", .domain = "", .since = 5, .min_in = 2, .max_in = 2, .min_out = 1,
-                                 .max_out = 1, .attrs = reshape_attrs, .infer = infer_reshape, .f32 = &reshape_f32,
-                                 .q = &reshape_q, .v1 = MOVES | ORIGINAL, .weight = -1, .bias = -1, .why_not = espq_computed_why_not};
-const espq_op espq_op_Flatten = {.name = "Flatten", .domain = "", .since = 1, .min_in = 1, .max_in = 1, .min_out = 1,
-                                 .max_out = 1, .attrs = flatten_attrs, .infer = infer_flatten, .f32 = &reshape_f32,
-                                 .q = &reshape_q, .v1 = MOVES | ESPQ_V1_LIFTS | ORIGINAL, .weight = -1, .bias = -1};
-const espq_op espq_op_Squeeze = {.name = "Squeeze", .domain = "", .since = 1, .min_in = 1, .max_in = 2, .min_out = 1,
-                                 .max_out = 1, .attrs = axes_attrs, .infer = infer_squeeze, .f32 = &reshape_f32,
-                                 .q = &reshape_q, .v1 = MOVES | ESPQ_V1_LIFTS | ORIGINAL, .weight = -1, .bias = -1, .why_not = espq_computed_why_not,
+const espq_op espq_op_Reshape = {.name = "Reshape",
+                                 .domain = "",
+                                 .since = 5,
+                                 .min_in = 2,
+                                 .max_in = 2,
+                                 .min_out = 1,
+                                 .max_out = 1,
+                                 .attrs = reshape_attrs,
+                                 .infer = infer_reshape,
+                                 .f32 = &reshape_f32,
+                                 .q = &reshape_q,
+                                 .v1 = MOVES | ORIGINAL,
+                                 .weight = -1,
+                                 .bias = -1,
+                                 .why_not = espq_computed_why_not};
+const espq_op espq_op_Flatten = {.name = "Flatten",
+                                 .domain = "",
+                                 .since = 1,
+                                 .min_in = 1,
+                                 .max_in = 1,
+                                 .min_out = 1,
+                                 .max_out = 1,
+                                 .attrs = flatten_attrs,
+                                 .infer = infer_flatten,
+                                 .f32 = &reshape_f32,
+                                 .q = &reshape_q,
+                                 .v1 = MOVES | ESPQ_V1_LIFTS | ORIGINAL,
+                                 .weight = -1,
+                                 .bias = -1};
+const espq_op espq_op_Squeeze = {.name = "Squeeze",
+                                 .domain = "",
+                                 .since = 1,
+                                 .min_in = 1,
+                                 .max_in = 2,
+                                 .min_out = 1,
+                                 .max_out = 1,
+                                 .attrs = axes_attrs,
+                                 .infer = infer_squeeze,
+                                 .f32 = &reshape_f32,
+                                 .q = &reshape_q,
+                                 .v1 = MOVES | ESPQ_V1_LIFTS | ORIGINAL,
+                                 .weight = -1,
+                                 .bias = -1,
+                                 .why_not = espq_computed_why_not,
                                  .mixes_batch = squeeze_mixes};
-const espq_op espq_op_Unsqueeze = {.name = "Unsqueeze", .domain = "", .since = 1, .min_in = 1, .max_in = 2, .min_out = 1,
-                                   .max_out = 1, .attrs = axes_attrs, .infer = infer_unsqueeze, .f32 = &reshape_f32,
-                                   .q = &reshape_q, .v1 = OURS, .weight = -1, .bias = -1, .why_not = espq_computed_why_not};
-const espq_op espq_op_Identity = {.name = "Identity", .domain = "", .since = 1, .min_in = 1, .max_in = 1, .min_out = 1,
-                                  .max_out = 1, .infer = espq_infer_same, .f32 = &same_f32, .q = &same_q, .v1 = OURS,
-                                  .weight = -1, .bias = -1};
-const espq_op espq_op_Dropout = {.name = "Dropout", .domain = "", .since = 7, .min_in = 1, .max_in = 3, .min_out = 1,
-                                 .max_out = 2, .attrs = dropout_attrs, .infer = infer_dropout, .f32 = &dropout_f32,
-                                 .q = &dropout_q, .v1 = OURS, .weight = -1, .bias = -1, .why_not = dropout_why_not};
+const espq_op espq_op_Unsqueeze = {.name = "Unsqueeze",
+                                   .domain = "",
+                                   .since = 1,
+                                   .min_in = 1,
+                                   .max_in = 2,
+                                   .min_out = 1,
+                                   .max_out = 1,
+                                   .attrs = axes_attrs,
+                                   .infer = infer_unsqueeze,
+                                   .f32 = &reshape_f32,
+                                   .q = &reshape_q,
+                                   .v1 = OURS,
+                                   .weight = -1,
+                                   .bias = -1,
+                                   .why_not = espq_computed_why_not};
+const espq_op espq_op_Identity = {.name = "Identity",
+                                  .domain = "",
+                                  .since = 1,
+                                  .min_in = 1,
+                                  .max_in = 1,
+                                  .min_out = 1,
+                                  .max_out = 1,
+                                  .infer = espq_infer_same,
+                                  .f32 = &same_f32,
+                                  .q = &same_q,
+                                  .v1 = OURS,
+                                  .weight = -1,
+                                  .bias = -1};
+const espq_op espq_op_Dropout = {.name = "Dropout",
+                                 .domain = "",
+                                 .since = 7,
+                                 .min_in = 1,
+                                 .max_in = 3,
+                                 .min_out = 1,
+                                 .max_out = 2,
+                                 .attrs = dropout_attrs,
+                                 .infer = infer_dropout,
+                                 .f32 = &dropout_f32,
+                                 .q = &dropout_q,
+                                 .v1 = OURS,
+                                 .weight = -1,
+                                 .bias = -1,
+                                 .why_not = dropout_why_not};

@@ -15,8 +15,8 @@ typedef struct unary_state {
   espq_infer_unary_op op;
   double a, b;
   espq_dtype type; /* other types than float32 have no kernels of their own: tensor/function.h */
-  int64_t count; /* stored elements */
-  bool clear;    /* f(0) is not 0, so the padding lanes must be cleared */
+  int64_t count;   /* stored elements */
+  bool clear;      /* f(0) is not 0, so the padding lanes must be cleared */
   espq_layout layout;
   espq_image image;
 } unary_state;
@@ -42,8 +42,10 @@ static espq_status prepare_unary(espq_call *call, espq_infer_unary_op op, double
 static espq_status run_unary(const espq_run_args *args, espq_error *err) {
   (void)err;
   const unary_state *s = args->state;
-  static const espq_function functions[] = {[ESPQ_INFER_SIGMOID] = ESPQ_FN_SIGMOID, [ESPQ_INFER_TANH] = ESPQ_FN_TANH,
-                                            [ESPQ_INFER_FLOOR] = ESPQ_FN_FLOOR,     [ESPQ_INFER_ROUND] = ESPQ_FN_ROUND,
+  static const espq_function functions[] = {[ESPQ_INFER_SIGMOID] = ESPQ_FN_SIGMOID,
+                                            [ESPQ_INFER_TANH] = ESPQ_FN_TANH,
+                                            [ESPQ_INFER_FLOOR] = ESPQ_FN_FLOOR,
+                                            [ESPQ_INFER_ROUND] = ESPQ_FN_ROUND,
                                             [ESPQ_INFER_CLIP] = ESPQ_FN_CLIP};
   if (s->type != ESPQ_F32) {
     espq_function_unary(functions[s->op], s->a, s->b, s->type, s->count, args->in[0], args->out[0]);
@@ -100,8 +102,8 @@ static espq_status read_bound(const espq_call *call, int input, double *out, esp
   if (!espq_port_has(call, input)) return ESPQ_OK;
   const espq_tensor *t = call->in[input].constant;
   if (!t || t->count != 1)
-    return espq_call_fail(call, err, t ? ESPQ_EFORMAT : ESPQ_EUNSUPPORTED, "input %d '%.100s' must be one constant number",
-                          input, call->in[input].name);
+    return espq_call_fail(call, err, t ? ESPQ_EFORMAT : ESPQ_EUNSUPPORTED,
+                          "input %d '%.100s' must be one constant number", input, call->in[input].name);
   espq_tensor_read(t, 0, 1, out);
   return ESPQ_OK;
 }
@@ -210,20 +212,20 @@ static const espq_attr_spec clip_attrs[] = {{"min", ESPQ_ATTR_FLOAT, false, -(do
 static const espq_attr_spec softmax_attrs[] = {{"axis", ESPQ_ATTR_INT, false, -1, NULL},
                                                {NULL, ESPQ_ATTR_INT, false, 0, NULL}};
 
-#define UNARY_ROW(op, first, kernel)   \
-  const espq_op espq_op_##op = {       \
-      .name = #op,                     \
-      .domain = "",                    \
-      .since = first,                  \
-      .min_in = 1,                     \
-      .max_in = 1,                     \
-      .min_out = 1,                    \
-      .max_out = 1,                    \
-      .infer = infer_float,            \
-      .f32 = &kernel,                  \
-      .weight = -1,                    \
-      .bias = -1,                      \
-      .why_not = cut_off,              \
+#define UNARY_ROW(op, first, kernel) \
+  const espq_op espq_op_##op = {     \
+      .name = #op,                   \
+      .domain = "",                  \
+      .since = first,                \
+      .min_in = 1,                   \
+      .max_in = 1,                   \
+      .min_out = 1,                  \
+      .max_out = 1,                  \
+      .infer = infer_float,          \
+      .f32 = &kernel,                \
+      .weight = -1,                  \
+      .bias = -1,                    \
+      .why_not = cut_off,            \
   }
 
 UNARY_ROW(Sigmoid, 6, sigmoid_f32);
@@ -261,16 +263,16 @@ const espq_op espq_op_Softmax = {.name = "Softmax",
                                  .why_not = softmax_why_not};
 
 const espq_op espq_op_LogSoftmax = {.name = "LogSoftmax",
-                                 .domain = "",
-                                 .since = 1,
-                                 .min_in = 1,
-                                 .max_in = 1,
-                                 .min_out = 1,
-                                 .max_out = 1,
-                                 .attrs = softmax_attrs,
-                                 .infer = infer_softmax,
-                                 .f32 = &softmax_f32,
-                                 .weight = -1,
-                                 .bias = -1,
-                                 .mixes_batch = softmax_mixes,
-                                 .why_not = softmax_why_not};
+                                    .domain = "",
+                                    .since = 1,
+                                    .min_in = 1,
+                                    .max_in = 1,
+                                    .min_out = 1,
+                                    .max_out = 1,
+                                    .attrs = softmax_attrs,
+                                    .infer = infer_softmax,
+                                    .f32 = &softmax_f32,
+                                    .weight = -1,
+                                    .bias = -1,
+                                    .mixes_batch = softmax_mixes,
+                                    .why_not = softmax_why_not};

@@ -41,9 +41,7 @@ espq_status espq_fail_problems(espq_text *problems, espq_status status, const ch
   return status;
 }
 
-bool espq_port_has(const espq_call *call, int input) {
-  return input < call->nin && call->in[input].present;
-}
+bool espq_port_has(const espq_call *call, int input) { return input < call->nin && call->in[input].present; }
 
 espq_status espq_port_ints(const espq_call *call, int input, int64_t *out, int max, int *n, espq_error *err) {
   *n = 0;
@@ -51,14 +49,14 @@ espq_status espq_port_ints(const espq_call *call, int input, int64_t *out, int m
   const espq_port *p = &call->in[input];
   const espq_tensor *t = p->constant;
   if (!t)
-    return espq_call_fail(call, err, ESPQ_EUNSUPPORTED, "input %d '%.100s' must be a constant; simplify the model so that it is one",
-                          input, p->name);
+    return espq_call_fail(call, err, ESPQ_EUNSUPPORTED,
+                          "input %d '%.100s' must be a constant; simplify the model so that it is one", input, p->name);
   if (t->dtype != ESPQ_I64 && t->dtype != ESPQ_I32)
-    return espq_call_fail(call, err, ESPQ_EFORMAT, "input %d '%.100s' has type %s, expected int64 or int32", input, p->name,
-                          espq_dtype_name(t->dtype));
+    return espq_call_fail(call, err, ESPQ_EFORMAT, "input %d '%.100s' has type %s, expected int64 or int32", input,
+                          p->name, espq_dtype_name(t->dtype));
   if (t->count > max)
-    return espq_call_fail(call, err, ESPQ_EFORMAT, "input %d '%.100s' has %" PRId64 " numbers, expected at most %d", input,
-                          p->name, t->count, max);
+    return espq_call_fail(call, err, ESPQ_EFORMAT, "input %d '%.100s' has %" PRId64 " numbers, expected at most %d",
+                          input, p->name, t->count, max);
   for (int64_t i = 0; i < t->count; i++)
     out[i] = t->dtype == ESPQ_I64 ? ((const int64_t *)t->data)[i] : ((const int32_t *)t->data)[i];
   *n = (int)t->count;
@@ -106,7 +104,8 @@ espq_status espq_broadcast(const espq_call *call, const espq_shape *a, const esp
     else {
       char ta[160], tb[160];
       return espq_call_fail(call, err, ESPQ_EFORMAT, "shapes %s and %s do not broadcast",
-                            espq_shape_text(a->rank, a->dim, ta, sizeof ta), espq_shape_text(b->rank, b->dim, tb, sizeof tb));
+                            espq_shape_text(a->rank, a->dim, ta, sizeof ta),
+                            espq_shape_text(b->rank, b->dim, tb, sizeof tb));
     }
   }
   *out = r;

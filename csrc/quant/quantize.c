@@ -32,7 +32,8 @@ espq_status espq_quantize(const espq_tensor *x, int bits, const int32_t *exponen
                           espq_tensor **out, espq_error *err) {
   slices s;
   if (x->dtype != ESPQ_F32 || (bits != 8 && bits != 16))
-    return espq_fail(err, ESPQ_EFORMAT, "a %s tensor to %d bits: expected float32 to 8 or 16", espq_dtype_name(x->dtype), bits);
+    return espq_fail(err, ESPQ_EFORMAT, "a %s tensor to %d bits: expected float32 to 8 or 16",
+                     espq_dtype_name(x->dtype), bits);
   espq_status status = cut(x, n, axis, &s, err);
   if (!status) status = espq_tensor_new(bits == 8 ? ESPQ_I8 : ESPQ_I16, x->rank, x->dim, out, err);
   for (int64_t i = 0; !status && i < s.outer * s.n; i++)
@@ -54,8 +55,8 @@ espq_status espq_dequantize(const espq_tensor *q, const int32_t *exponent, int n
     int32_t e = exponent[i % s.n];
     if (e == ESPQ_EXPONENT_ZERO) memset(x, 0, (size_t)s.inner * sizeof *x);
     else
-      espq_sim_dequantize(s.inner, espq_sim_format_of(bits, ESPQ_PLAIN), (const char *)q->data + i * s.inner * (bits / 8), e, x,
-                          isa);
+      espq_sim_dequantize(s.inner, espq_sim_format_of(bits, ESPQ_PLAIN),
+                          (const char *)q->data + i * s.inner * (bits / 8), e, x, isa);
   }
   return status;
 }

@@ -24,9 +24,11 @@ espq_status espq_batch_input_shapes(const espq_graph *graph, int64_t batch, espq
     if (v->shape.rank && (batch || v->shape.dim[0] < 0)) shapes[i].dim[0] = batch ? batch : own_batch(graph);
     for (int d = 0; d < v->shape.rank; d++)
       if (shapes[i].dim[d] < 0)
-        return espq_fail(err, ESPQ_EFORMAT, "dimension %d%s%s%s of input '%.200s' is not fixed; give it a number in the model",
-                         d, v->symbol[d] ? " ('" : "", v->symbol[d] ? v->symbol[d] : "", v->symbol[d] ? "')" : "", v->name);
-    if (espq_shape_count(shapes[i].rank, shapes[i].dim, &count, err)) return espq_error_prefix(err, "input '%.100s'", v->name);
+        return espq_fail(
+            err, ESPQ_EFORMAT, "dimension %d%s%s%s of input '%.200s' is not fixed; give it a number in the model", d,
+            v->symbol[d] ? " ('" : "", v->symbol[d] ? v->symbol[d] : "", v->symbol[d] ? "')" : "", v->name);
+    if (espq_shape_count(shapes[i].rank, shapes[i].dim, &count, err))
+      return espq_error_prefix(err, "input '%.100s'", v->name);
   }
   return ESPQ_OK;
 }
@@ -114,7 +116,8 @@ espq_status espq_batch_analyze(const espq_graph *graph, espq_batch *out, espq_er
   espq_shape *shapes = espq_calloc(graph->ninputs, sizeof *shapes);
   espq_typed_shape *a = espq_calloc(graph->nvalues, sizeof *a), *b = espq_calloc(graph->nvalues, sizeof *b);
   bool *depends = espq_calloc(graph->nvalues, sizeof *depends);
-  espq_status status = shapes && a && b && depends ? compare(graph, shapes, a, b, depends, out, err) : espq_fail_memory(err);
+  espq_status status =
+      shapes && a && b && depends ? compare(graph, shapes, a, b, depends, out, err) : espq_fail_memory(err);
   espq_free(shapes);
   espq_free(a);
   espq_free(b);

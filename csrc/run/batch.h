@@ -10,9 +10,9 @@
 
 typedef struct espq_batch {
   bool pure;
-  int64_t own;       /* the model's own batch size: the first fixed first dimension of its inputs, 1 if there is none */
-  espq_id culprit;   /* not pure: the first node that mixes the axis, or ESPQ_NONE */
-  char reason[512];  /* not pure: why, with the node's name */
+  int64_t own;      /* the model's own batch size: the first fixed first dimension of its inputs, 1 if there is none */
+  espq_id culprit;  /* not pure: the first node that mixes the axis, or ESPQ_NONE */
+  char reason[512]; /* not pure: why, with the node's name */
 } espq_batch;
 
 /* ESPQ_EFORMAT: an input dimension other than the first is not known (the text names it), or shapes do not fit. */

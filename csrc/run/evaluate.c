@@ -202,10 +202,12 @@ static espq_tensor **new_ports(const espq_node *n) {
 }
 
 /* at[value]: its tensor; a reference for what nodes made, borrowed for constants and inputs. */
-static espq_status evaluate_into(espq_evaluator *e, const espq_graph *g, espq_id id, espq_tensor **at, espq_error *err) {
+static espq_status evaluate_into(espq_evaluator *e, const espq_graph *g, espq_id id, espq_tensor **at,
+                                 espq_error *err) {
   const espq_node *n = &g->nodes[id];
-  espq_tensor **in = new_ports(n), **out = in + n->nin;
+  espq_tensor **in = new_ports(n);
   if (!in) return espq_fail_memory(err);
+  espq_tensor **out = in + n->nin;
   for (int i = 0; i < n->nin; i++) in[i] = n->in[i] == ESPQ_NONE ? NULL : at[n->in[i]];
   espq_status status = espq_evaluate_node(e, g, id, in, 0, out, err);
   for (int i = 0; i < n->nout && !status; i++) {
@@ -261,11 +263,13 @@ static bool is_foldable(const espq_graph *g, const espq_node *n) {
 }
 
 /* A node that cannot be computed is left to whoever runs the model. */
-static espq_status fold(espq_evaluator *e, espq_graph *g, espq_id id, size_t max_bytes, size_t *folded, espq_error *err) {
+static espq_status fold(espq_evaluator *e, espq_graph *g, espq_id id, size_t max_bytes, size_t *folded,
+                        espq_error *err) {
   const espq_node *n = &g->nodes[id];
   int nout = n->nout;
-  espq_tensor **in = new_ports(n), **out = in + n->nin;
+  espq_tensor **in = new_ports(n);
   if (!in) return espq_fail_memory(err);
+  espq_tensor **out = in + n->nin;
   for (int i = 0; i < n->nin; i++) in[i] = n->in[i] == ESPQ_NONE ? NULL : g->values[n->in[i]].constant;
   espq_status status = espq_evaluate_node(e, g, id, in, max_bytes, out, err);
   if (!status) {

@@ -21,10 +21,10 @@ typedef struct worker {
   espq_infer_stream *stream;
   void *memory, *scratch;
   size_t memory_size, scratch_size;
-  void **inputs;       /* per graph input: a staged micro-batch, or NULL until needed */
+  void **inputs; /* per graph input: a staged micro-batch, or NULL until needed */
   size_t *input_sizes;
-  void **bound;        /* per graph input: where the present micro-batch lies */
-  void *ports;         /* pointers to the inputs and outputs of a step */
+  void **bound; /* per graph input: where the present micro-batch lies */
+  void *ports;  /* pointers to the inputs and outputs of a step */
   size_t ports_size;
 } worker;
 
@@ -52,8 +52,8 @@ typedef struct run {
   espq_tensor **outputs;
   espq_observation *observation;
   int64_t images, chunk_images; /* of the inputs, of a micro-batch; not pure: in batches of the model's own size */
-  espq_status *status; /* per worker */
-  espq_error *errors;  /* per worker */
+  espq_status *status;          /* per worker */
+  espq_error *errors;           /* per worker */
   size_t *failed_chunk;
 } run;
 
@@ -117,7 +117,10 @@ static espq_status copy_ids(const espq_id *from, size_t n, espq_id **to, espq_er
 }
 
 static espq_status new_plan(const espq_exec *e, int64_t batch, espq_plan **out, espq_error *err) {
-  espq_plan_options o = {.batch = batch, .outputs = e->outputs, .noutputs = e->noutputs, .observed = e->observed,
+  espq_plan_options o = {.batch = batch,
+                         .outputs = e->outputs,
+                         .noutputs = e->noutputs,
+                         .observed = e->observed,
                          .nobserved = e->nobserved};
   return espq_plan_new(e->graph, &e->env, &o, out, err);
 }
@@ -165,7 +168,8 @@ static espq_status start(espq_exec *e, const espq_exec_options *o, espq_error *e
   if (o->isa < e->env.isa) e->env.isa = o->isa;
   espq_status status = espq_infer_engine_new(&e->env.engine, err);
   if (!status) status = espq_batch_analyze(g, &e->batch, err);
-  if (!status) status = copy_ids(o->outputs ? o->outputs : g->outputs, o->outputs ? o->noutputs : g->noutputs, &e->outputs, err);
+  if (!status)
+    status = copy_ids(o->outputs ? o->outputs : g->outputs, o->outputs ? o->noutputs : g->noutputs, &e->outputs, err);
   e->noutputs = o->outputs ? o->noutputs : g->noutputs;
   if (!status) status = new_workers(e, o->threads, err);
   if (status) return status;
@@ -194,17 +198,11 @@ espq_status espq_exec_new(const espq_graph *graph, const espq_exec_options *opti
   return status;
 }
 
-size_t espq_exec_noutputs(const espq_exec *exec) {
-  return exec->noutputs;
-}
+size_t espq_exec_noutputs(const espq_exec *exec) { return exec->noutputs; }
 
-const espq_id *espq_exec_outputs(const espq_exec *exec) {
-  return exec->outputs;
-}
+const espq_id *espq_exec_outputs(const espq_exec *exec) { return exec->outputs; }
 
-const espq_batch *espq_exec_batch(const espq_exec *exec) {
-  return &exec->batch;
-}
+const espq_batch *espq_exec_batch(const espq_exec *exec) { return &exec->batch; }
 
 size_t espq_exec_bytes(const espq_exec *exec) {
   size_t worker = WORKER_BYTES;
@@ -236,12 +234,12 @@ static void stage(const run *r, size_t k, int64_t first, int64_t rows, int64_t a
   const espq_value *v = &e->graph->values[e->graph->inputs[k]];
   const espq_tensor *t = r->inputs[k];
   int64_t per_row = t->rank ? t->count / t->dim[0] : 1;
-  const char *from = (const char *)t->data + (size_t)(first * per_row) * espq_dtype_size(t->dtype);
+  const void *from = (const char *)t->data + (size_t)(first * per_row) * espq_dtype_size(t->dtype);
   size_t row = (size_t)per_row * espq_dtype_size(v->dtype);
   if (t->dtype == v->dtype) memcpy(to, from, (size_t)rows * row);
   else
-    espq_sim_quantize(rows * per_row, (const float *)from, v->quant.exponent[0], espq_sim_format_of(v->quant.bits, ESPQ_PLAIN),
-                      to, e->env.isa);
+    espq_sim_quantize(rows * per_row, from, v->quant.exponent[0], espq_sim_format_of(v->quant.bits, ESPQ_PLAIN), to,
+                      e->env.isa);
   for (int64_t i = rows; i < all; i++) memcpy(to + (size_t)i * row, to + (size_t)(rows - 1) * row, row);
 }
 
@@ -394,11 +392,11 @@ static espq_status check_images(const espq_exec *e, size_t k, const espq_tensor 
   int64_t own = own_rows(e, k), n = own ? t->dim[0] / own : t->rank ? t->dim[0] : 0;
   if (own && t->dim[0] % own)
     return espq_fail(err, ESPQ_EFORMAT,
-                     "input '%.200s' has %" PRId64 " images, but the model takes them %" PRId64 " at a time (%.300s)", name,
-                     t->dim[0], own, e->batch.reason);
+                     "input '%.200s' has %" PRId64 " images, but the model takes them %" PRId64 " at a time (%.300s)",
+                     name, t->dim[0], own, e->batch.reason);
   if (n && *images && n != *images)
-    return espq_fail(err, ESPQ_EFORMAT, "input '%.200s' has %" PRId64 " %s, the inputs before it have %" PRId64, name, n,
-                     own ? "batches" : "images", *images);
+    return espq_fail(err, ESPQ_EFORMAT, "input '%.200s' has %" PRId64 " %s, the inputs before it have %" PRId64, name,
+                     n, own ? "batches" : "images", *images);
   if (n) *images = n;
   return ESPQ_OK;
 }
@@ -438,7 +436,8 @@ static espq_status new_outputs(const run *r, espq_error *err) {
   espq_status status = ESPQ_OK;
   size_t n = r->exec->noutputs;
   for (size_t i = 0; r->outputs && i < n; i++) r->outputs[i] = NULL;
-  for (size_t i = 0; r->outputs && i < n && !status; i++) status = new_output(r, r->exec->outputs[i], &r->outputs[i], err);
+  for (size_t i = 0; r->outputs && i < n && !status; i++)
+    status = new_output(r, r->exec->outputs[i], &r->outputs[i], err);
   return status;
 }
 
@@ -502,19 +501,25 @@ static espq_status check_memory(const run *r, espq_error *err) {
   int64_t jobs = (r->images + r->chunk_images - 1) / r->chunk_images, threads = espq_pool_threads(r->exec->pool);
   int64_t workers = jobs < threads ? jobs : threads;
   if (need <= have / (size_t)workers) return ESPQ_OK;
-  return espq_fail(err, ESPQ_ELIMIT, "the model's tensors need %zu MB for each of %" PRId64 " threads, this machine has %zu MB",
+  return espq_fail(err, ESPQ_ELIMIT,
+                   "the model's tensors need %zu MB for each of %" PRId64 " threads, this machine has %zu MB",
                    need >> 20, workers, have >> 20);
 }
 
-espq_status espq_exec_run(espq_exec *exec, espq_tensor *const *inputs, espq_tensor **outputs, espq_observation *observation,
-                          espq_error *err) {
+espq_status espq_exec_run(espq_exec *exec, espq_tensor *const *inputs, espq_tensor **outputs,
+                          espq_observation *observation, espq_error *err) {
   int64_t images;
   espq_status status = check_inputs(exec, inputs, &images, err);
   if (!status) status = adopt_observation(exec, observation, err);
   espq_plan *plan = NULL;
   if (!status) status = choose_plan(exec, images, &plan, err);
   if (status) return status;
-  run r = {.exec = exec, .plan = plan, .inputs = inputs, .outputs = outputs, .observation = observation, .images = images,
+  run r = {.exec = exec,
+           .plan = plan,
+           .inputs = inputs,
+           .outputs = outputs,
+           .observation = observation,
+           .images = images,
            .chunk_images = exec->batch.pure ? plan->batch : 1};
   status = check_memory(&r, err);
   return status ? status : run_all(&r, err);

@@ -23,11 +23,11 @@
 typedef struct espq_exec espq_exec;
 
 typedef struct espq_exec_options {
-  int threads;             /* 0: as many as there are CPUs */
-  int64_t micro_batch;     /* 0: by the size of the tensors */
-  const espq_id *outputs;  /* NULL: the graph's; any value may be asked for */
+  int threads;            /* 0: as many as there are CPUs */
+  int64_t micro_batch;    /* 0: by the size of the tensors */
+  const espq_id *outputs; /* NULL: the graph's; any value may be asked for */
   size_t noutputs;
-  espq_isa isa;            /* for the integer kernels: at most this one; detected if larger than the machine's */
+  espq_isa isa; /* for the integer kernels: at most this one; detected if larger than the machine's */
 } espq_exec_options;
 
 espq_status espq_exec_new(const espq_graph *graph, const espq_exec_options *options, espq_exec **out, espq_error *err);
@@ -41,7 +41,7 @@ size_t espq_exec_bytes(const espq_exec *exec);
 /* inputs: one tensor per graph input, all with the same number of images (or of the model's own batches); scalar inputs
  * serve them all. A float32 tensor for an input that is quantized is quantized on the way. outputs: filled with new tensors (may be NULL: nothing is returned).
  * ESPQ_EFORMAT names the input, what was expected and what came; ESPQ_ELIMIT: more memory than the machine has. */
-espq_status espq_exec_run(espq_exec *exec, espq_tensor *const *inputs, espq_tensor **outputs, espq_observation *observation,
-                          espq_error *err);
+espq_status espq_exec_run(espq_exec *exec, espq_tensor *const *inputs, espq_tensor **outputs,
+                          espq_observation *observation, espq_error *err);
 
 #endif

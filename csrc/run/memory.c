@@ -4,9 +4,7 @@
 #include "base/alloc.h"
 #include "run/plan.h"
 
-static bool overlap(const espq_buffer *a, const espq_buffer *b) {
-  return a->first <= b->last && b->first <= a->last;
-}
+static bool overlap(const espq_buffer *a, const espq_buffer *b) { return a->first <= b->last && b->first <= a->last; }
 
 static int root(const espq_plan *plan, int buffer) {
   while (plan->buffers[buffer].same_as >= 0) buffer = plan->buffers[buffer].same_as;
@@ -69,6 +67,7 @@ espq_status espq_plan_place_buffers(espq_plan *plan, espq_error *err) {
   for (size_t i = 0; i < plan->nbuffers; i++)
     if (plan->buffers[i].same_as >= 0) plan->buffers[i].offset = plan->buffers[root(plan, (int)i)].offset;
   espq_free(order);
-  if (plan->memory > ESPQ_ALLOC_MAX) return espq_fail(err, ESPQ_ELIMIT, "the model's tensors need %zu bytes", plan->memory);
+  if (plan->memory > ESPQ_ALLOC_MAX)
+    return espq_fail(err, ESPQ_ELIMIT, "the model's tensors need %zu bytes", plan->memory);
   return ESPQ_OK;
 }

@@ -64,13 +64,9 @@ void espq_observation_free(espq_observation *observation) {
   espq_free(observation);
 }
 
-size_t espq_observation_count(const espq_observation *observation) {
-  return observation->n;
-}
+size_t espq_observation_count(const espq_observation *observation) { return observation->n; }
 
-const espq_id *espq_observation_values(const espq_observation *observation) {
-  return observation->values;
-}
+const espq_id *espq_observation_values(const espq_observation *observation) { return observation->values; }
 
 /* Ranges that the search would refuse anyway get no table. */
 static espq_status init_histogram(const espq_minmax *range, espq_histogram *h, espq_error *err) {
@@ -142,7 +138,8 @@ espq_status espq_observed_histogram(const espq_observation *observation, size_t 
 
 /* --- thresholds --- */
 
-espq_status espq_observed_threshold(const espq_observation *observation, size_t which, espq_threshold *out, espq_error *err) {
+espq_status espq_observed_threshold(const espq_observation *observation, size_t which, espq_threshold *out,
+                                    espq_error *err) {
   espq_histogram h = {0};
   bool have;
   *out = (espq_threshold){.refusal = ESPQ_ENTROPY_NONE};
@@ -165,7 +162,8 @@ static void search_one(void *context, size_t which, int worker) {
   espq_observed_threshold(s->observation, which, &s->out[which], NULL);
 }
 
-espq_status espq_observed_thresholds(const espq_observation *observation, int threads, espq_threshold *out, espq_error *err) {
+espq_status espq_observed_thresholds(const espq_observation *observation, int threads, espq_threshold *out,
+                                     espq_error *err) {
   if (!observation->ranges) return espq_fail(err, ESPQ_EBUG, "no histograms were observed");
   espq_pool *pool;
   espq_status status = espq_pool_new(threads, &pool, err);

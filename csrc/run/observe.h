@@ -49,8 +49,10 @@ typedef struct espq_threshold {
 } espq_threshold;
 /* Searches those of all values on that many threads (0: one per CPU) into out, one per value; each search alone decides
  * its result. Fails for lack of memory or of histograms only. */
-espq_status espq_observed_thresholds(const espq_observation *observation, int threads, espq_threshold *out, espq_error *err);
+espq_status espq_observed_thresholds(const espq_observation *observation, int threads, espq_threshold *out,
+                                     espq_error *err);
 /* The search of one value; on refusal the text says why. */
-espq_status espq_observed_threshold(const espq_observation *observation, size_t which, espq_threshold *out, espq_error *err);
+espq_status espq_observed_threshold(const espq_observation *observation, size_t which, espq_threshold *out,
+                                    espq_error *err);
 
 #endif

@@ -172,7 +172,8 @@ static espq_status add_node(builder *b, espq_id id, espq_error *err) {
     const espq_place *home = &b->plan->home[g->nodes[id].in[i]];
     call.in[i].layout = home->layout;
     if (home->buffer < 0)
-      status = espq_call_fail(&call, err, ESPQ_EFORMAT, "input %d '%.100s' is made by nobody before it", i, call.in[i].name);
+      status =
+          espq_call_fail(&call, err, ESPQ_EFORMAT, "input %d '%.100s' is made by nobody before it", i, call.in[i].name);
   }
   espq_prepared prepared = {.alias = -1};
   if (!status) status = kernel->prepare(b->env, &call, &prepared, err);
@@ -212,7 +213,8 @@ static espq_status check_kernels(const builder *b, espq_error *err) {
     espq_text_add(&text, "%s%s", text.size ? ", " : "", espq_node_label(g, n, label, sizeof label));
   }
   if (!text.size) return ESPQ_OK;
-  espq_status status = espq_fail(err, ESPQ_EUNSUPPORTED, "no implementation for %s", text.data ? text.data : "some nodes");
+  espq_status status =
+      espq_fail(err, ESPQ_EUNSUPPORTED, "no implementation for %s", text.data ? text.data : "some nodes");
   espq_free(text.data);
   return status;
 }
@@ -294,8 +296,8 @@ static espq_status build(builder *b, const espq_plan_options *o, espq_error *err
   return status;
 }
 
-espq_status espq_plan_new(const espq_graph *graph, const espq_env *env, const espq_plan_options *options, espq_plan **out,
-                          espq_error *err) {
+espq_status espq_plan_new(const espq_graph *graph, const espq_env *env, const espq_plan_options *options,
+                          espq_plan **out, espq_error *err) {
   espq_plan *p = espq_calloc(1, sizeof *p);
   builder b = {.plan = p, .env = env};
   size_t n = graph->nvalues;

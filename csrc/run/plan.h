@@ -68,8 +68,8 @@ typedef struct espq_plan_options {
 } espq_plan_options;
 
 /* ESPQ_EUNSUPPORTED names the nodes without a kernel for their column, all of them. */
-espq_status espq_plan_new(const espq_graph *graph, const espq_env *env, const espq_plan_options *options, espq_plan **out,
-                          espq_error *err);
+espq_status espq_plan_new(const espq_graph *graph, const espq_env *env, const espq_plan_options *options,
+                          espq_plan **out, espq_error *err);
 void espq_plan_free(espq_plan *plan); /* NULL is allowed */
 
 /* Bytes of a tensor of that type and shape in that layout. */

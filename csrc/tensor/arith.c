@@ -57,10 +57,22 @@ static void merge_axes(const pairing *p, pairing *m) {
 }
 
 /* The first branches only let the compiler vectorize. */
-#define LOOP(expression)                                                                 \
-  if (sa == 1 && sb == 1) for (int64_t i = 0; i < n; i++) { float x = a[i], y = b[i]; out[i] = expression; } \
-  else if (sa == 1 && sb == 0) for (int64_t i = 0; i < n; i++) { float x = a[i], y = *b; out[i] = expression; } \
-  else for (int64_t i = 0; i < n; i++) { float x = a[i * sa], y = b[i * sb]; out[i] = expression; }
+#define LOOP(expression)                  \
+  if (sa == 1 && sb == 1)                 \
+    for (int64_t i = 0; i < n; i++) {     \
+      float x = a[i], y = b[i];           \
+      out[i] = expression;                \
+    }                                     \
+  else if (sa == 1 && sb == 0)            \
+    for (int64_t i = 0; i < n; i++) {     \
+      float x = a[i], y = *b;             \
+      out[i] = expression;                \
+    }                                     \
+  else                                    \
+    for (int64_t i = 0; i < n; i++) {     \
+      float x = a[i * sa], y = b[i * sb]; \
+      out[i] = expression;                \
+    }
 
 static void run_row(espq_arith op, int64_t n, const float *a, int64_t sa, const float *b, int64_t sb, float *out) {
   switch (op) {
@@ -85,7 +97,7 @@ static float *run_axes(espq_arith op, const pairing *p, int axis, const float *a
 
 espq_status espq_arith_binary(espq_arith op, const espq_tensor *a, const espq_tensor *b, espq_tensor **out,
                               espq_error *err) {
-  pairing shape, loops;
+  pairing shape = {.rank = 0}, loops;
   espq_status status = expect_f32(a, err);
   if (!status) status = expect_f32(b, err);
   if (!status) status = pair_shapes(a, b, &shape, err);
@@ -103,9 +115,15 @@ espq_status espq_arith_unary_op(espq_arith_unary op, const espq_tensor *a, espq_
   const float *x = a->data;
   float *y = (*out)->data;
   switch (op) {
-    case ESPQ_ARITH_NEGATE: for (int64_t i = 0; i < a->count; i++) y[i] = -x[i]; break;
-    case ESPQ_ARITH_ABS: for (int64_t i = 0; i < a->count; i++) y[i] = fabsf(x[i]); break;
-    case ESPQ_ARITH_SQRT: for (int64_t i = 0; i < a->count; i++) y[i] = sqrtf(x[i]); break;
+    case ESPQ_ARITH_NEGATE:
+      for (int64_t i = 0; i < a->count; i++) y[i] = -x[i];
+      break;
+    case ESPQ_ARITH_ABS:
+      for (int64_t i = 0; i < a->count; i++) y[i] = fabsf(x[i]);
+      break;
+    case ESPQ_ARITH_SQRT:
+      for (int64_t i = 0; i < a->count; i++) y[i] = sqrtf(x[i]);
+      break;
   }
   return ESPQ_OK;
 }
@@ -162,7 +180,9 @@ espq_status espq_arith_max(const espq_tensor *t, espq_number *out, espq_error *e
 
 static double sum_of_doubles(const espq_tensor *t) {
   double sum = 0;
-  EACH_BLOCK(t, x, n, { for (int64_t i = 0; i < n; i++) sum += x[i]; })
+  EACH_BLOCK(t, x, n, {
+    for (int64_t i = 0; i < n; i++) sum += x[i];
+  })
   return sum;
 }
 
@@ -173,9 +193,7 @@ espq_number espq_arith_sum(const espq_tensor *t) {
   return (espq_number){.i = (int64_t)sum};
 }
 
-double espq_arith_mean(const espq_tensor *t) {
-  return sum_of_doubles(t) / (double)t->count;
-}
+double espq_arith_mean(const espq_tensor *t) { return sum_of_doubles(t) / (double)t->count; }
 
 bool espq_arith_is_finite(const espq_tensor *t) {
   if (!espq_dtype_is_float(t->dtype)) return true;

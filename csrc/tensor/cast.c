@@ -35,15 +35,15 @@ uint16_t espq_f16_from_f64(double x) {
 
 /* --- facts about types --- */
 
-bool espq_dtype_is_float(espq_dtype dtype) {
-  return dtype == ESPQ_F32 || dtype == ESPQ_F16 || dtype == ESPQ_F64;
-}
+bool espq_dtype_is_float(espq_dtype dtype) { return dtype == ESPQ_F32 || dtype == ESPQ_F16 || dtype == ESPQ_F64; }
 
 void espq_dtype_range(espq_dtype dtype, int64_t *low, int64_t *high) {
   int bits = (int)espq_dtype_size(dtype) * 8;
   switch (dtype) {
     case ESPQ_BOOL: *low = 0, *high = 1; return;
-    case ESPQ_U8: case ESPQ_U16: case ESPQ_U32: *low = 0, *high = ((int64_t)1 << bits) - 1; return;
+    case ESPQ_U8:
+    case ESPQ_U16:
+    case ESPQ_U32: *low = 0, *high = ((int64_t)1 << bits) - 1; return;
     case ESPQ_U64: *low = 0, *high = INT64_MAX; return;
     default: *high = (int64_t)(UINT64_MAX >> 1 >> (64 - bits)), *low = -*high - 1;
   }

@@ -74,16 +74,16 @@ static uint64_t binary_u(espq_function f, uint64_t x, uint64_t y) {
   }
 }
 
-#define COMPARE                                    \
-  switch (f) {                                     \
-    case ESPQ_FN_EQUAL: return x == y;             \
-    case ESPQ_FN_LESS: return x < y;               \
-    case ESPQ_FN_LESS_EQUAL: return x <= y;        \
-    case ESPQ_FN_GREATER: return x > y;            \
-    case ESPQ_FN_GREATER_EQUAL: return x >= y;     \
-    case ESPQ_FN_AND: return x != 0 && y != 0;     \
-    case ESPQ_FN_OR: return x != 0 || y != 0;      \
-    default: return (x != 0) != (y != 0);          \
+#define COMPARE                                \
+  switch (f) {                                 \
+    case ESPQ_FN_EQUAL: return x == y;         \
+    case ESPQ_FN_LESS: return x < y;           \
+    case ESPQ_FN_LESS_EQUAL: return x <= y;    \
+    case ESPQ_FN_GREATER: return x > y;        \
+    case ESPQ_FN_GREATER_EQUAL: return x >= y; \
+    case ESPQ_FN_AND: return x != 0 && y != 0; \
+    case ESPQ_FN_OR: return x != 0 || y != 0;  \
+    default: return (x != 0) != (y != 0);      \
   }
 
 static bool compare_f(espq_function f, double x, double y) { COMPARE }
@@ -143,9 +143,10 @@ void espq_function_strided(espq_function f, int rank, const int64_t *dim, espq_d
   for (int i = 1; i < rank; i++) below *= dim[i];
   size_t row = (size_t)below * espq_dtype_size(espq_function_result(f, a_type));
   for (int64_t i = 0; i < dim[0]; i++)
-    espq_function_strided(f, rank - 1, dim + 1, a_type, (const char *)a + i * a_step[0] * (int64_t)espq_dtype_size(a_type),
-                          a_step + 1, b_type, (const char *)b + i * b_step[0] * (int64_t)espq_dtype_size(b_type),
-                          b_step + 1, (char *)y + (size_t)i * row);
+    espq_function_strided(f, rank - 1, dim + 1, a_type,
+                          (const char *)a + i * a_step[0] * (int64_t)espq_dtype_size(a_type), a_step + 1, b_type,
+                          (const char *)b + i * b_step[0] * (int64_t)espq_dtype_size(b_type), b_step + 1,
+                          (char *)y + (size_t)i * row);
 }
 
 /* --- of one number --- */

@@ -16,11 +16,11 @@ typedef struct walk {
 
 /* --- one run of elements --- */
 
-#define RUN(bytes)                              \
-  for (; n > 0; n--, src += from, dst += to) {  \
-    unsigned char element[bytes];               \
-    memcpy(element, src, bytes);                \
-    memcpy(dst, element, bytes);                \
+#define RUN(bytes)                             \
+  for (; n > 0; n--, src += from, dst += to) { \
+    unsigned char element[bytes];              \
+    memcpy(element, src, bytes);               \
+    memcpy(dst, element, bytes);               \
   }
 
 static void copy_run(size_t size, int64_t n, const unsigned char *src, int64_t from, unsigned char *dst, int64_t to) {
@@ -53,8 +53,8 @@ static void copy_plane(const walk *w, const unsigned char *src, unsigned char *d
     for (int64_t j = 0; j < w->dim[c]; j += TILE) {
       int64_t rows = smaller(TILE, w->dim[r] - i), columns = smaller(TILE, w->dim[c] - j);
       for (int64_t k = i; k < i + rows; k++)
-        copy_run(w->size, columns, src + k * w->from[r] + j * w->from[c], w->from[c],
-                 dst + k * w->to[r] + j * w->to[c], w->to[c]);
+        copy_run(w->size, columns, src + k * w->from[r] + j * w->from[c], w->from[c], dst + k * w->to[r] + j * w->to[c],
+                 w->to[c]);
     }
   }
 }

@@ -64,7 +64,8 @@ static void add_integer(const reduction *r, total *t, int64_t x) {
 
 /* Integers whose result is a fraction on the way (norms, logarithms) are added as doubles. */
 static bool adds_doubles(const reduction *r) {
-  return r->is_float || r->kind == ESPQ_REDUCE_L2 || r->kind == ESPQ_REDUCE_LOG_SUM || r->kind == ESPQ_REDUCE_LOG_SUM_EXP;
+  return r->is_float || r->kind == ESPQ_REDUCE_L2 || r->kind == ESPQ_REDUCE_LOG_SUM ||
+         r->kind == ESPQ_REDUCE_LOG_SUM_EXP;
 }
 
 static void add_row(const reduction *r, total *t, int64_t offset, int64_t step, int64_t n) {
@@ -139,8 +140,12 @@ static char *walk_kept(const reduction *r, int axis, int64_t offset, char *y) {
 
 void espq_reduce(espq_reduction kind, espq_dtype type, int rank, const int64_t *dim, const bool *along, const void *x,
                  void *y) {
-  reduction r = {.kind = kind, .type = type, .is_float = espq_dtype_is_float(type), .is_unsigned = type == ESPQ_U64,
-                 .count = 1, .x = x};
+  reduction r = {.kind = kind,
+                 .type = type,
+                 .is_float = espq_dtype_is_float(type),
+                 .is_unsigned = type == ESPQ_U64,
+                 .count = 1,
+                 .x = x};
   int64_t step[ESPQ_MAX_RANK];
   espq_move_strides(rank, dim, step);
   for (int i = 0; i < rank; i++) {

@@ -2,15 +2,15 @@
 
 #include <math.h>
 
-#define LOAD(id, type, field)                                \
-  case ESPQ_##id: {                                          \
-    const type *p = data;                                    \
+#define LOAD(id, type, field)                                  \
+  case ESPQ_##id: {                                            \
+    const type *p = data;                                      \
     for (int64_t k = 0; k < n; k++) b->field[k] = p[k * step]; \
   } break;
 
 #define INTEGERS(X) \
-  X(U8, uint8_t) X(I8, int8_t) X(U16, uint16_t) X(I16, int16_t) X(I32, int32_t) X(U32, uint32_t) X(I64, int64_t) \
-  X(U64, uint64_t)
+  X(U8, uint8_t)    \
+  X(I8, int8_t) X(U16, uint16_t) X(I16, int16_t) X(I32, int32_t) X(U32, uint32_t) X(I64, int64_t) X(U64, uint64_t)
 
 #define LOAD_INTEGER(id, type) LOAD(id, type, i)
 
@@ -59,20 +59,28 @@ static void to_integers(espq_row *b, int64_t n, espq_dtype dtype) {
 static void store_floats(espq_dtype dtype, int64_t n, const espq_row *b, void *data) {
 #define STORE(type, convert, value) \
   for (int64_t k = 0; k < n; k++) ((type *)data)[k] = (type)convert(value);
-#define STORE_ALL(type, convert)                               \
-  if (b->is_float) { STORE(type, convert, b->f[k]) }           \
-  else if (b->is_unsigned) { STORE(type, convert, (uint64_t)b->i[k]) } \
-  else { STORE(type, convert, b->i[k]) }
-  if (dtype == ESPQ_F32) { STORE_ALL(float, ) }
-  else if (dtype == ESPQ_F64) { STORE_ALL(double, ) }
-  else { STORE_ALL(uint16_t, espq_f16_from_f64) }
+#define STORE_ALL(type, convert)            \
+  if (b->is_float) {                        \
+    STORE(type, convert, b->f[k])           \
+  } else if (b->is_unsigned) {              \
+    STORE(type, convert, (uint64_t)b->i[k]) \
+  } else {                                  \
+    STORE(type, convert, b->i[k])           \
+  }
+  if (dtype == ESPQ_F32) {
+    STORE_ALL(float, )
+  } else if (dtype == ESPQ_F64) {
+    STORE_ALL(double, )
+  } else {
+    STORE_ALL(uint16_t, espq_f16_from_f64)
+  }
 #undef STORE_ALL
 #undef STORE
 }
 
-#define STORE_INTEGER(id, type)                                                        \
-  case ESPQ_##id:                                                                      \
-    for (int64_t k = 0; k < n; k++) ((type *)data)[k] = (type)b->i[k];  \
+#define STORE_INTEGER(id, type)                                        \
+  case ESPQ_##id:                                                      \
+    for (int64_t k = 0; k < n; k++) ((type *)data)[k] = (type)b->i[k]; \
     break;
 
 void espq_row_store(espq_dtype dtype, int64_t n, espq_row *b, void *data) {

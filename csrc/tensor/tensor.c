@@ -17,17 +17,11 @@ static const struct {
     [ESPQ_DTYPE_NONE] = {"unknown", 0, 0},
 };
 
-size_t espq_dtype_size(espq_dtype dtype) {
-  return dtypes[dtype].size;
-}
+size_t espq_dtype_size(espq_dtype dtype) { return dtypes[dtype].size; }
 
-const char *espq_dtype_name(espq_dtype dtype) {
-  return dtypes[dtype].name;
-}
+const char *espq_dtype_name(espq_dtype dtype) { return dtypes[dtype].name; }
 
-int espq_dtype_onnx(espq_dtype dtype) {
-  return dtypes[dtype].onnx;
-}
+int espq_dtype_onnx(espq_dtype dtype) { return dtypes[dtype].onnx; }
 
 espq_dtype espq_dtype_parse(const char *name) {
   for (int i = 0; i < ESPQ_DTYPE_COUNT; i++)
@@ -47,8 +41,7 @@ espq_status espq_shape_count(int rank, const int64_t *dim, int64_t *count, espq_
   int64_t n = 1;
   bool empty = false;
   for (int i = 0; i < rank; i++) {
-    if (dim[i] < 0)
-      return espq_fail(err, ESPQ_EFORMAT, "dimension %d is %" PRId64 ": expected 0 or more", i, dim[i]);
+    if (dim[i] < 0) return espq_fail(err, ESPQ_EFORMAT, "dimension %d is %" PRId64 ": expected 0 or more", i, dim[i]);
     if (dim[i] == 0) empty = true;
     else if (!espq_mul64(n, dim[i], &n) || n > (int64_t)(ESPQ_ALLOC_MAX / 8)) {
       char text[160];
@@ -138,8 +131,7 @@ espq_status espq_tensor_from_bytes(espq_dtype dtype, int rank, const int64_t *di
 }
 
 espq_status espq_tensor_wrap(espq_dtype dtype, int rank, const int64_t *dim, void *data,
-                             void (*release)(espq_storage *, void *), void *owner, espq_tensor **out,
-                             espq_error *err) {
+                             void (*release)(espq_storage *, void *), void *owner, espq_tensor **out, espq_error *err) {
   int64_t count;
   espq_status status = espq_shape_count(rank, dim, &count, err);
   if (status) return status;
@@ -180,13 +172,11 @@ void espq_tensor_release(espq_tensor *tensor) {
 }
 
 espq_status espq_tensor_copy(const espq_tensor *tensor, espq_tensor **out, espq_error *err) {
-  return espq_tensor_from_bytes(tensor->dtype, tensor->rank, tensor->dim, tensor->data, espq_tensor_bytes(tensor),
-                                out, err);
+  return espq_tensor_from_bytes(tensor->dtype, tensor->rank, tensor->dim, tensor->data, espq_tensor_bytes(tensor), out,
+                                err);
 }
 
-size_t espq_tensor_bytes(const espq_tensor *tensor) {
-  return (size_t)tensor->count * espq_dtype_size(tensor->dtype);
-}
+size_t espq_tensor_bytes(const espq_tensor *tensor) { return (size_t)tensor->count * espq_dtype_size(tensor->dtype); }
 
 bool espq_tensor_same_shape(const espq_tensor *a, const espq_tensor *b) {
   return a->rank == b->rank && memcmp(a->dim, b->dim, (size_t)a->rank * sizeof *a->dim) == 0;

@@ -32,11 +32,11 @@ typedef enum espq_dtype {
   ESPQ_DTYPE_NONE = ESPQ_DTYPE_COUNT /* not known */
 } espq_dtype;
 
-size_t espq_dtype_size(espq_dtype dtype);              /* bytes of one element; 0 for NONE */
-const char *espq_dtype_name(espq_dtype dtype);         /* "float32" ...; "unknown" for NONE */
-espq_dtype espq_dtype_parse(const char *name);         /* NONE when there is none of this name */
-int espq_dtype_onnx(espq_dtype dtype);                 /* TensorProto.DataType code; 0 for NONE */
-espq_dtype espq_dtype_from_onnx(int64_t code);         /* NONE for strings, complex, ... */
+size_t espq_dtype_size(espq_dtype dtype);      /* bytes of one element; 0 for NONE */
+const char *espq_dtype_name(espq_dtype dtype); /* "float32" ...; "unknown" for NONE */
+espq_dtype espq_dtype_parse(const char *name); /* NONE when there is none of this name */
+int espq_dtype_onnx(espq_dtype dtype);         /* TensorProto.DataType code; 0 for NONE */
+espq_dtype espq_dtype_from_onnx(int64_t code); /* NONE for strings, complex, ... */
 
 typedef struct espq_storage {
   atomic_int refs;
@@ -68,8 +68,7 @@ espq_status espq_tensor_from_bytes(espq_dtype dtype, int rank, const int64_t *di
 /* A tensor that looks at memory of somebody else; release(storage, owner) is called with the last reference,
  * and not on failure. */
 espq_status espq_tensor_wrap(espq_dtype dtype, int rank, const int64_t *dim, void *data,
-                             void (*release)(espq_storage *, void *), void *owner, espq_tensor **out,
-                             espq_error *err);
+                             void (*release)(espq_storage *, void *), void *owner, espq_tensor **out, espq_error *err);
 /* Shares base's elements [offset, offset + product of dim). */
 espq_status espq_tensor_view(espq_tensor *base, int64_t offset, int rank, const int64_t *dim, espq_tensor **out,
                              espq_error *err);

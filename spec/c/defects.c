@@ -35,10 +35,8 @@ static int signed_overflow(lua_State *L) {
 int luaopen_espquant_defects(lua_State *L);
 
 int luaopen_espquant_defects(lua_State *L) {
-  static const luaL_Reg functions[] = {{"heap_overflow", heap_overflow},
-                                       {"leak", leak},
-                                       {"signed_overflow", signed_overflow},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"heap_overflow", heap_overflow}, {"leak", leak}, {"signed_overflow", signed_overflow}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

@@ -62,8 +62,7 @@ static void test_shape(const char *op, const shape_case *c) {
 static void test_global_shapes(const char *op) {
   static const int64_t dims[][5] = {{2, 3, 4, 5}, {-1, 3, -1}, {2, 3, 4, 5, 6}, {2, 3}, {2, 3, 0, 4}};
   static const int ranks[] = {4, 3, 5, 2, 4};
-  static const char *const expected[] = {"2x3x1x1", "?x3x1", "2x3x1x1x1", "2x3",
-                                         "axis 2 of the input is empty"};
+  static const char *const expected[] = {"2x3x1x1", "?x3x1", "2x3x1x1x1", "2x3", "axis 2 of the input is empty"};
   for (int i = 0; i < 5; i++) {
     op_case t;
     op_begin(&t, op, 1);
