@@ -8,6 +8,7 @@
 #include "ops/linear.h"
 #include "sim/conv.h"
 #include "sim/reorder.h"
+#include "tensor/product.h"
 
 static const espq_attr_spec gemm_attrs[] = {{"alpha", ESPQ_ATTR_FLOAT, false, 1, NULL},
                                             {"beta", ESPQ_ATTR_FLOAT, false, 1, NULL},
@@ -30,6 +31,17 @@ static espq_status fail_product(const espq_call *call, espq_error *err) {
   return espq_call_fail(call, err, ESPQ_EFORMAT, "shapes %s of '%.100s' and %s of '%.100s' cannot be multiplied",
                         espq_shape_text(a->rank, a->dim, ta, sizeof ta), call->in[0].name,
                         espq_shape_text(b->rank, b->dim, tb, sizeof tb), call->in[1].name);
+}
+
+/* Integers of the integer column, or what ONNX allows: one type for all operands. */
+static espq_status check_types(const espq_call *call, espq_error *err) {
+  const unsigned types =
+      ESPQ_TYPES_FLOAT | ESPQ_TYPES(ESPQ_I32) | ESPQ_TYPES(ESPQ_I64) | ESPQ_TYPES(ESPQ_U32) | ESPQ_TYPES(ESPQ_U64);
+  bool integer = call->node->column == ESPQ_COLUMN_Q;
+  espq_status status = ESPQ_OK;
+  for (int i = 0; i < call->nin && !status; i++)
+    status = integer ? espq_port_number(call, i, err) : espq_port_type(call, i, types, err);
+  return status || integer ? status : espq_call_one_type(call, err);
 }
 
 static espq_status check_c(const espq_call *call, const gemm_form *f, espq_error *err) {
@@ -65,8 +77,7 @@ static espq_status read_gemm(const espq_call *call, gemm_form *f, espq_error *er
 
 static espq_status infer_gemm(espq_call *call, espq_error *err) {
   gemm_form f;
-  espq_status status = ESPQ_OK;
-  for (int i = 0; i < 3 && !status; i++) status = espq_port_number(call, i, err);
+  espq_status status = check_types(call, err);
   if (!status) status = read_gemm(call, &f, err);
   return status ? status : espq_call_result(call, &(espq_shape){.rank = 2, .dim = {f.m, f.n}});
 }
@@ -92,8 +103,7 @@ static espq_status read_product(const espq_call *call, product *p, espq_error *e
 
 static espq_status infer_matmul(espq_call *call, espq_error *err) {
   product p;
-  espq_status status = espq_port_number(call, 0, err);
-  if (!status) status = espq_port_number(call, 1, err);
+  espq_status status = check_types(call, err);
   if (!status) status = read_product(call, &p, err);
   if (status) return status;
   espq_shape y = p.batch;
@@ -105,8 +115,12 @@ static espq_status infer_matmul(espq_call *call, espq_error *err) {
 /* ---- float ---- */
 
 typedef struct product_f32 {
-  espq_infer_gemm *gemm; /* one of these two */
+  espq_infer_gemm *gemm; /* one of these two; none: general, other types and empty matrices */
   espq_infer_matmul *matmul;
+  espq_product general;
+  int64_t matrices;
+  espq_shape batch; /* of general's stacks, with the steps of both operands */
+  int64_t a_step[ESPQ_MAX_RANK], b_step[ESPQ_MAX_RANK];
   int64_t m, n;
   float alpha, beta; /* what is left to do after the product */
   bool add;
@@ -121,7 +135,27 @@ static void free_f32(void *state) {
   espq_free(s);
 }
 
+/* Where matrix i of a stack begins. */
+static const void *matrix_at(const product_f32 *s, const void *data, const int64_t *step, int64_t i) {
+  int64_t offset = 0;
+  for (int k = s->batch.rank - 1; k >= 0; k--) {
+    offset += i % s->batch.dim[k] * step[k];
+    i /= s->batch.dim[k];
+  }
+  return (const char *)data + offset * (int64_t)espq_dtype_size(s->general.dtype);
+}
+
+static espq_status run_general(const product_f32 *s, const espq_run_args *args) {
+  size_t size = (size_t)(s->m * s->n) * espq_dtype_size(s->general.dtype);
+  for (int64_t i = 0; i < s->matrices; i++)
+    espq_product_run(&s->general, matrix_at(s, args->in[0], s->a_step, i), matrix_at(s, args->in[1], s->b_step, i),
+                     s->beta == 0 ? NULL : args->in[2], (char *)args->out[0] + (size_t)i * size);
+  return ESPQ_OK;
+}
+
 static espq_status run_f32(const espq_run_args *args, espq_error *err) {
+  const product_f32 *general = args->state;
+  if (!general->gemm && !general->matmul) return run_general(general, args);
   /* A run binds memory of its own stream only, so the objects may be shared. */
   const product_f32 *s = args->state;
   float *y = args->out[0];
@@ -174,6 +208,28 @@ static void set_addition(product_f32 *s, const espq_call *call, const gemm_form 
   s->row_stride = has_c && c->rank == 2 && c->dim[0] > 1 ? c->dim[1] : 0;
 }
 
+static bool is_fast(const espq_call *call, int64_t m, int64_t n, int64_t k) {
+  return call->in[0].dtype == ESPQ_F32 && m > 0 && n > 0 && k > 0;
+}
+
+/* s->general from the form and the addition; one matrix. */
+static void set_general(product_f32 *s, const espq_call *call, const gemm_form *f) {
+  set_addition(s, call, f, f->alpha);
+  s->matrices = 1;
+  s->general = (espq_product){.dtype = call->in[0].dtype,
+                              .m = f->m,
+                              .n = f->n,
+                              .k = f->k,
+                              .a_row = f->trans_a ? 1 : f->k,
+                              .a_column = f->trans_a ? f->m : 1,
+                              .b_row = f->trans_b ? 1 : f->n,
+                              .b_column = f->trans_b ? f->k : 1,
+                              .c_row = s->row_stride,
+                              .c_column = s->column_stride,
+                              .alpha = (double)f->alpha,
+                              .beta = (double)s->beta};
+}
+
 static espq_status prepare_packed(const espq_env *env, const espq_call *call, const gemm_form *f, product_f32 *s,
                                   espq_error *err) {
   const float *b;
@@ -199,6 +255,10 @@ static espq_status prepare_gemm(const espq_env *env, espq_call *call, espq_prepa
   espq_status status = read_gemm(call, &f, err);
   if (!status) status = start_f32(call, &s, out, err);
   if (status) return status;
+  if (!is_fast(call, f.m, f.n, f.k)) {
+    set_general(s, call, &f);
+    return ESPQ_OK;
+  }
   if (call->in[1].constant) return finish_f32(prepare_packed(env, call, &f, s, err), out);
   espq_infer_matmul_params p = {.m = f.m, .n = f.n, .k = f.k, .trans_a = f.trans_a, .trans_b = f.trans_b};
   set_addition(s, call, &f, f.alpha);
@@ -213,6 +273,15 @@ static void batch_strides(const espq_shape *stack, const espq_shape *batch, int6
     stride[i] = k < 0 || stack->dim[k] == 1 ? 0 : step;
     if (k >= 0) step *= stack->dim[k];
   }
+}
+
+static void set_general_stacks(product_f32 *s, const espq_call *call, const product *p) {
+  gemm_form f = {.m = p->a.dim[p->a.rank - 2], .n = p->b.dim[p->b.rank - 1], .k = p->a.dim[p->a.rank - 1], .alpha = 1};
+  set_general(s, call, &f);
+  s->batch = p->batch;
+  s->matrices = espq_shape_elements(&p->batch);
+  batch_strides(&p->a, &p->batch, s->a_step);
+  batch_strides(&p->b, &p->batch, s->b_step);
 }
 
 static espq_status prepare_stacks(const espq_env *env, const espq_call *call, const product *p, product_f32 *s,
@@ -231,6 +300,11 @@ static espq_status prepare_matmul(const espq_env *env, espq_call *call, espq_pre
   espq_status status = read_product(call, &p, err);
   if (!status) status = start_f32(call, &s, out, err);
   if (status) return status;
+  int64_t matrices = espq_shape_elements(&p.batch);
+  if (!is_fast(call, p.a.dim[p.a.rank - 2], p.b.dim[p.b.rank - 1], p.b.dim[p.b.rank - 2]) || matrices == 0) {
+    set_general_stacks(s, call, &p);
+    return ESPQ_OK;
+  }
   if (!call->in[1].constant || p.b.rank != 2) return finish_f32(prepare_stacks(env, call, &p, s, err), out);
   int64_t k = p.b.dim[0];
   gemm_form f = {.m = k ? espq_shape_elements(&p.a) / k : 0, .n = p.b.dim[1], .k = k, .alpha = 1};

@@ -91,7 +91,7 @@ typedef struct espq_op {
   const char *domain;
   int since;            /* first opset whose form is understood */
   int min_in, max_in;   /* max -1: any number */
-  int min_out, max_out; /* the same */
+  int min_out, max_out; /* the same; min_out 0: output 0 may be left out, too */
   const espq_attr_spec *attrs;
   /* Sets dtype and shape of every present output from the inputs (and constants). */
   espq_status (*infer)(espq_call *call, espq_error *err);

@@ -27,7 +27,7 @@ void espq_node_check_arity(espq_text *problems, const espq_node *node) {
     espq_text_add(problems, "%d outputs, expected %d to %d, ", node->nout, op->min_out, op->max_out);
   for (int i = 0; i < op->min_in && i < node->nin; i++)
     if (node->in[i] == ESPQ_NONE) espq_text_add(problems, "input %d is missing, ", i);
-  if (node->nout && node->out[0] == ESPQ_NONE) espq_text_add(problems, "output 0 is missing, ");
+  if (op->min_out > 0 && node->nout && node->out[0] == ESPQ_NONE) espq_text_add(problems, "output 0 is missing, ");
 }
 
 espq_status espq_fail_problems(espq_text *problems, espq_status status, const char *what, espq_error *err) {
