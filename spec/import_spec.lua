@@ -92,7 +92,7 @@ describe("local functions", function()
       functions[#functions + 1] = w.fn { name = "f" .. i, inputs = { "a" }, outputs = { "b" }, nodes = {
         w.node("f" .. i - 1, { "a" }, { "t" }, { domain = "local" }), w.node("f" .. i - 1, { "t" }, { "b" }, { domain = "local" }) } }
     end
-    refused("limit", "more than 100000 nodes", w.model { inputs = X, outputs = Y, functions = functions,
+    refused("limit", "100001 nodes or more", w.model { inputs = X, outputs = Y, functions = functions,
       nodes = { w.node("f31", { "x" }, { "y" }, { domain = "local" }) } })
   end)
 end)

@@ -29,6 +29,12 @@ espq_status espq_error_prefix(espq_error *err, const char *fmt, ...) {
   return err->status;
 }
 
+espq_status espq_error_append(espq_error *err, const char *text) {
+  if (!err) return ESPQ_EBUG;
+  strncat(err->text, text, sizeof err->text - strlen(err->text) - 1);
+  return err->status;
+}
+
 espq_status espq_fail_memory(espq_error *err) { return espq_fail(err, ESPQ_EMEMORY, "not enough memory"); }
 
 const char *espq_status_name(espq_status status) {

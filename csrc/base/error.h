@@ -35,6 +35,9 @@ espq_status espq_fail(espq_error *err, espq_status status, const char *fmt, ...)
 /* Puts "prefix: " in front of the text of err; returns err's status. */
 espq_status espq_error_prefix(espq_error *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* Puts the text behind that of err; returns err's status. */
+espq_status espq_error_append(espq_error *err, const char *text);
+
 /* Returns espq_fail(err, ESPQ_EMEMORY, "not enough memory"). */
 espq_status espq_fail_memory(espq_error *err);
 

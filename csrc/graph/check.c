@@ -24,10 +24,11 @@ static void __attribute__((format(printf, 2, 3))) problem(report *r, const char 
   if (r->used >= sizeof r->err->text) r->used = sizeof r->err->text - 1;
 }
 
-static bool uses_have(const espq_value *v, espq_id node, int slot) {
-  for (size_t i = 0; i < v->nuses; i++)
-    if (v->uses[i].node == node && v->uses[i].slot == slot) return true;
-  return false;
+/* Whether the list of v's uses leads to this input: what is before it points at it. */
+static bool uses_have(const espq_graph *g, const espq_value *v, espq_id node, int slot) {
+  espq_use prev = g->nodes[node].links[slot].prev;
+  espq_use here = prev.node == ESPQ_NONE ? v->first_use : espq_graph_next_use(g, prev);
+  return here.node == node && here.slot == slot;
 }
 
 static bool is_value(const espq_graph *g, espq_id id) {
@@ -42,7 +43,7 @@ static void check_node(report *r, const espq_graph *g, espq_id id) {
   for (int i = 0; i < n->nin; i++) {
     if (n->in[i] == ESPQ_NONE) continue;
     if (!is_value(g, n->in[i])) problem(r, "%s: input %d is a removed tensor", label, i);
-    else if (!uses_have(&g->values[n->in[i]], id, i))
+    else if (!uses_have(g, &g->values[n->in[i]], id, i))
       problem(r, "%s: input %d is not among its tensor's uses", label, i);
     else if (g->values[n->in[i]].producer == ESPQ_NONE && !g->values[n->in[i]].constant &&
              !espq_graph_is_input(g, n->in[i]))
@@ -61,11 +62,16 @@ static void check_value(report *r, const espq_graph *g, espq_id id) {
   if (espq_graph_find_value(g, v->name) != id) problem(r, "tensor '%.100s' is not found by its name", v->name);
   int origins = (v->producer != ESPQ_NONE) + (v->constant != NULL) + espq_graph_is_input(g, id);
   if (origins > 1) problem(r, "tensor '%.100s' has %d origins", v->name, origins);
-  for (size_t i = 0; i < v->nuses; i++) {
-    const espq_node *n = &g->nodes[v->uses[i].node];
-    if (!n->alive || v->uses[i].slot >= n->nin || n->in[v->uses[i].slot] != id)
+  size_t met = 0;
+  for (espq_use u = v->first_use; u.node != ESPQ_NONE && met <= v->nuses; u = espq_graph_next_use(g, u)) {
+    const espq_node *n = &g->nodes[u.node];
+    met++;
+    if (!n->alive || u.slot >= n->nin || n->in[u.slot] != id) {
       problem(r, "tensor '%.100s' lists a use that is none", v->name);
+      break;
+    }
   }
+  if (met != v->nuses) problem(r, "tensor '%.100s' has %zu uses, its list another number", v->name, v->nuses);
 }
 
 /* Each node after the producers of its inputs. */

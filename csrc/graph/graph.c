@@ -33,10 +33,7 @@ static void release_attrs(espq_attr *a) {
 
 void espq_graph_free(espq_graph *graph) {
   if (!graph) return;
-  for (size_t i = 0; i < graph->nvalues; i++) {
-    espq_tensor_release(graph->values[i].constant);
-    espq_free(graph->values[i].uses);
-  }
+  for (size_t i = 0; i < graph->nvalues; i++) espq_tensor_release(graph->values[i].constant);
   for (size_t i = 0; i < graph->nnodes; i++) release_attrs(graph->nodes[i].attrs);
   espq_free(graph->values);
   espq_free(graph->nodes);
@@ -57,9 +54,9 @@ size_t espq_graph_bytes(const espq_graph *graph) {
 }
 
 /* A name nobody has, in buf. */
-static void fresh_name(const espq_graph *g, char *buf, size_t size) {
-  size_t n = g->nvalues;
-  do snprintf(buf, size, "value_%zu", n++);
+static void fresh_name(espq_graph *g, char *buf, size_t size) {
+  if (g->fresh < g->nvalues) g->fresh = g->nvalues;
+  do snprintf(buf, size, "value_%zu", g->fresh++);
   while (espq_graph_find_value(g, buf) != ESPQ_NONE);
 }
 
@@ -78,8 +75,13 @@ espq_status espq_graph_add_value(espq_graph *graph, const char *name, espq_id *o
   const char *own = espq_arena_strdup(graph->arena, name);
   espq_id id = (espq_id)graph->nvalues;
   if (!own || !espq_names_set(graph->names, own, id)) return espq_fail_memory(err);
-  graph->values[id] =
-      (espq_value){.alive = true, .name = own, .producer = ESPQ_NONE, .dtype = ESPQ_DTYPE_NONE, .shape.rank = -1};
+  graph->values[id] = (espq_value){.alive = true,
+                                   .name = own,
+                                   .producer = ESPQ_NONE,
+                                   .dtype = ESPQ_DTYPE_NONE,
+                                   .shape.rank = -1,
+                                   .first_use.node = ESPQ_NONE,
+                                   .last_use.node = ESPQ_NONE};
   graph->nvalues++;
   *out = id;
   return ESPQ_OK;
@@ -200,9 +202,6 @@ espq_status espq_graph_remove_value(espq_graph *graph, espq_id value, espq_error
   espq_names_remove(graph->names, v->name);
   espq_tensor_release(v->constant);
   v->constant = NULL;
-  espq_free(v->uses);
-  v->uses = NULL;
-  v->uses_capacity = 0;
   v->alive = false;
   return ESPQ_OK;
 }

@@ -34,9 +34,14 @@ typedef struct espq_quant {
 } espq_quant;
 
 typedef struct espq_use {
-  espq_id node;
-  int slot; /* index into the node's inputs */
+  espq_id node; /* ESPQ_NONE: none */
+  int slot;     /* index into the node's inputs */
 } espq_use;
+
+/* The uses of a value are a list through the inputs that make them, so that adding and removing one takes no search. */
+typedef struct espq_use_link {
+  espq_use prev, next;
+} espq_use_link;
 
 typedef struct espq_value {
   bool alive;
@@ -48,8 +53,8 @@ typedef struct espq_value {
   const char *symbol[ESPQ_MAX_RANK]; /* names of symbolic dimensions, or NULL */
   espq_tensor *constant;             /* a reference, or NULL */
   espq_quant quant;
-  espq_use *uses; /* every node input that reads it; graph outputs are not in it */
-  size_t nuses, uses_capacity;
+  espq_use first_use, last_use; /* every node input that reads it, oldest first; graph outputs are not in it */
+  size_t nuses;
 } espq_value;
 
 typedef enum espq_attr_kind {
@@ -93,9 +98,11 @@ typedef struct espq_node {
   const struct espq_op *op;
   espq_id prev, next;
   int nin, nout;
-  espq_id *in, *out; /* out entries may be ESPQ_NONE: an optional output left out */
+  espq_id *in, *out;    /* out entries may be ESPQ_NONE: an optional output left out */
+  espq_use_link *links; /* of each input in the list of its value's uses */
   espq_attr *attrs;
   espq_column column;
+  bool marked; /* for the walk that is under way; false outside of it */
 } espq_node;
 
 typedef struct espq_opset {
@@ -118,6 +125,7 @@ typedef struct espq_graph {
   int64_t opset;      /* version of the default domain */
   espq_opset *opsets; /* of the other domains */
   size_t nopsets, opsets_capacity;
+  size_t fresh; /* number of the next value that has no name of its own */
   espq_value *values;
   size_t nvalues, values_capacity;
   espq_node *nodes;
@@ -157,6 +165,9 @@ espq_status espq_graph_set_quant(espq_graph *graph, espq_id value, int bits, int
                                  espq_error *err);
 /* Removes a value nobody makes, reads or returns; ESPQ_EBUG otherwise. */
 espq_status espq_graph_remove_value(espq_graph *graph, espq_id value, espq_error *err);
+
+/* The use behind this one: for (u = value->first_use; u.node != ESPQ_NONE; u = espq_graph_next_use(graph, u)) */
+espq_use espq_graph_next_use(const espq_graph *graph, espq_use use);
 
 /* --- nodes --- */
 /* Inserts before node `before` (ESPQ_NONE: at the end). Outputs must have no producer yet. */

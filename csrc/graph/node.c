@@ -4,24 +4,47 @@
 #include "base/alloc.h"
 #include "graph/graph.h"
 
-static espq_status add_use(espq_graph *g, espq_id value, espq_id node, int slot, espq_error *err) {
-  if (value == ESPQ_NONE) return ESPQ_OK;
+/* --- uses --- */
+
+static const espq_use no_use = {ESPQ_NONE, 0};
+
+static espq_use_link *link_of(espq_graph *g, espq_use use) { return &g->nodes[use.node].links[use.slot]; }
+
+static void set_next(espq_graph *g, espq_value *v, espq_use at, espq_use next) {
+  if (at.node == ESPQ_NONE) v->first_use = next;
+  else link_of(g, at)->next = next;
+}
+
+static void set_prev(espq_graph *g, espq_value *v, espq_use at, espq_use prev) {
+  if (at.node == ESPQ_NONE) v->last_use = prev;
+  else link_of(g, at)->prev = prev;
+}
+
+/* Order is kept: readers are listed in the order in which they came. */
+static void add_use(espq_graph *g, espq_id value, espq_id node, int slot) {
+  if (value == ESPQ_NONE) return;
   espq_value *v = &g->values[value];
-  espq_use *grown = espq_grow(v->uses, &v->uses_capacity, v->nuses + 1, sizeof *grown);
-  if (!grown) return espq_fail_memory(err);
-  v->uses = grown;
-  v->uses[v->nuses++] = (espq_use){node, slot};
-  return ESPQ_OK;
+  espq_use use = {node, slot};
+  *link_of(g, use) = (espq_use_link){v->last_use, no_use};
+  set_next(g, v, v->last_use, use);
+  v->last_use = use;
+  v->nuses++;
 }
 
 static void drop_use(espq_graph *g, espq_id value, espq_id node, int slot) {
   if (value == ESPQ_NONE) return;
   espq_value *v = &g->values[value];
-  size_t kept = 0; /* order is kept: readers are listed in the order in which they came */
-  for (size_t i = 0; i < v->nuses; i++)
-    if (v->uses[i].node != node || v->uses[i].slot != slot) v->uses[kept++] = v->uses[i];
-  v->nuses = kept;
+  espq_use_link link = *link_of(g, (espq_use){node, slot});
+  set_next(g, v, link.prev, link.next);
+  set_prev(g, v, link.next, link.prev);
+  v->nuses--;
 }
+
+espq_use espq_graph_next_use(const espq_graph *graph, espq_use use) {
+  return graph->nodes[use.node].links[use.slot].next;
+}
+
+/* --- nodes --- */
 
 static void unlink_node(espq_graph *g, espq_id id) {
   espq_node *n = &g->nodes[id];
@@ -47,14 +70,22 @@ void espq_graph_move_before(espq_graph *graph, espq_id node, espq_id before) {
   link_before(graph, node, before);
 }
 
-static espq_status check_outputs(const espq_graph *g, int nout, const espq_id *out, espq_error *err) {
+static void disclaim_outputs(espq_graph *g, int nout, const espq_id *out) {
+  for (int i = 0; i < nout; i++)
+    if (out[i] != ESPQ_NONE) g->values[out[i]].producer = ESPQ_NONE;
+}
+
+/* The node's outputs are its own from here on; on failure none of them is. */
+static espq_status claim_outputs(espq_graph *g, espq_id node, int nout, const espq_id *out, espq_error *err) {
   for (int i = 0; i < nout; i++) {
     if (out[i] == ESPQ_NONE) continue;
-    const espq_value *v = &g->values[out[i]];
-    if (v->producer != ESPQ_NONE || v->constant || espq_graph_is_input(g, out[i]))
+    espq_value *v = &g->values[out[i]];
+    if (v->producer != ESPQ_NONE || v->constant || espq_graph_is_input(g, out[i])) {
+      disclaim_outputs(g, i, out);
       return espq_fail(err, ESPQ_EFORMAT, "tensor '%.200s' is defined twice", v->name);
-    for (int k = 0; k < i; k++)
-      if (out[k] == out[i]) return espq_fail(err, ESPQ_EFORMAT, "tensor '%.200s' is defined twice", v->name);
+    }
+    v->producer = node;
+    v->slot = i;
   }
   return ESPQ_OK;
 }
@@ -62,8 +93,6 @@ static espq_status check_outputs(const espq_graph *g, int nout, const espq_id *o
 espq_status espq_graph_add_node(espq_graph *graph, espq_id before, const char *domain, const char *op_type,
                                 const char *name, int nin, const espq_id *in, int nout, const espq_id *out,
                                 espq_id *node, espq_error *err) {
-  espq_status status = check_outputs(graph, nout, out, err);
-  if (status) return status;
   if (graph->nnodes >= INT32_MAX) return espq_fail(err, ESPQ_ELIMIT, "too many nodes in one graph");
   espq_node *grown = espq_grow(graph->nodes, &graph->nodes_capacity, graph->nnodes + 1, sizeof *grown);
   if (!grown) return espq_fail_memory(err);
@@ -76,23 +105,16 @@ espq_status espq_graph_add_node(espq_graph *graph, espq_id before, const char *d
                  .nin = nin,
                  .nout = nout,
                  .in = espq_arena_alloc(a, (size_t)nin, sizeof *n.in),
-                 .out = espq_arena_alloc(a, (size_t)nout, sizeof *n.out)};
-  if (!n.name || !n.op_type || !n.domain || !n.in || !n.out) return espq_fail_memory(err);
+                 .out = espq_arena_alloc(a, (size_t)nout, sizeof *n.out),
+                 .links = espq_arena_alloc(a, (size_t)nin, sizeof *n.links)};
+  if (!n.name || !n.op_type || !n.domain || !n.in || !n.out || !n.links) return espq_fail_memory(err);
   espq_id id = (espq_id)graph->nnodes;
-  for (int i = 0; i < nin; i++) {
-    n.in[i] = in[i];
-    if (add_use(graph, in[i], id, i, err)) {
-      while (i--) drop_use(graph, in[i], id, i);
-      return ESPQ_EMEMORY;
-    }
-  }
-  for (int i = 0; i < nout; i++) {
-    n.out[i] = out[i];
-    if (out[i] == ESPQ_NONE) continue;
-    graph->values[out[i]].producer = id;
-    graph->values[out[i]].slot = i;
-  }
+  espq_status status = claim_outputs(graph, id, nout, out, err);
+  if (status) return status;
+  if (nin) memcpy(n.in, in, (size_t)nin * sizeof *in);
+  if (nout) memcpy(n.out, out, (size_t)nout * sizeof *out);
   graph->nodes[id] = n;
+  for (int i = 0; i < nin; i++) add_use(graph, in[i], id, i);
   graph->nnodes++;
   graph->live_nodes++;
   link_before(graph, id, before);
@@ -104,9 +126,8 @@ espq_status espq_graph_set_input(espq_graph *graph, espq_id node, int slot, espq
   espq_node *n = &graph->nodes[node];
   if (slot < 0 || slot >= n->nin) return espq_fail(err, ESPQ_EBUG, "no input %d on this node", slot);
   if (n->in[slot] == value) return ESPQ_OK;
-  espq_status status = add_use(graph, value, node, slot, err);
-  if (status) return status;
   drop_use(graph, n->in[slot], node, slot);
+  add_use(graph, value, node, slot);
   n->in[slot] = value;
   return ESPQ_OK;
 }
@@ -116,10 +137,13 @@ espq_status espq_graph_resize_inputs(espq_graph *graph, espq_id node, int nin, e
   for (int i = nin; i < n->nin; i++) drop_use(graph, n->in[i], node, i);
   if (nin > n->nin) {
     espq_id *in = espq_arena_alloc(graph->arena, (size_t)nin, sizeof *in);
-    if (!in) return espq_fail_memory(err);
-    memcpy(in, n->in, (size_t)n->nin * sizeof *in);
+    espq_use_link *links = espq_arena_alloc(graph->arena, (size_t)nin, sizeof *links);
+    if (!in || !links) return espq_fail_memory(err);
+    if (n->nin) memcpy(in, n->in, (size_t)n->nin * sizeof *in);
+    if (n->nin) memcpy(links, n->links, (size_t)n->nin * sizeof *links);
     for (int i = n->nin; i < nin; i++) in[i] = ESPQ_NONE;
     n->in = in;
+    n->links = links;
   }
   n->nin = nin;
   return ESPQ_OK;
@@ -166,6 +190,17 @@ espq_status espq_graph_replace_node(espq_graph *graph, espq_id node, espq_tensor
   return espq_graph_remove_node(graph, node, err);
 }
 
+/* The uses of `from` go behind those of v. */
+static void append_uses(espq_graph *g, espq_value *v, espq_value *from) {
+  if (!from->nuses) return;
+  set_next(g, v, v->last_use, from->first_use);
+  set_prev(g, v, from->first_use, v->last_use);
+  v->last_use = from->last_use;
+  v->nuses += from->nuses;
+  from->first_use = from->last_use = no_use;
+  from->nuses = 0;
+}
+
 espq_status espq_graph_replace_value(espq_graph *graph, espq_id old, espq_id with, espq_error *err) {
   if (old == with) return ESPQ_OK;
   espq_value *o = &graph->values[old], *w = &graph->values[with];
@@ -173,14 +208,9 @@ espq_status espq_graph_replace_value(espq_graph *graph, espq_id old, espq_id wit
   if (is_output && (w->constant || espq_graph_is_input(graph, with) || espq_graph_is_output(graph, with)))
     return espq_fail(err, ESPQ_EUNSUPPORTED,
                      "graph output '%.200s' cannot be replaced by '%.200s', whose name must stay", o->name, w->name);
-  espq_use *uses = espq_grow(w->uses, &w->uses_capacity, w->nuses + o->nuses, sizeof *uses);
-  if (!uses && o->nuses) return espq_fail_memory(err);
-  w->uses = uses;
-  for (size_t i = 0; i < o->nuses; i++) {
-    graph->nodes[o->uses[i].node].in[o->uses[i].slot] = with;
-    w->uses[w->nuses++] = o->uses[i];
-  }
-  o->nuses = 0;
+  for (espq_use u = o->first_use; u.node != ESPQ_NONE; u = espq_graph_next_use(graph, u))
+    graph->nodes[u.node].in[u.slot] = with;
+  append_uses(graph, w, o);
   if (!is_output) return ESPQ_OK;
   for (size_t i = 0; i < graph->noutputs; i++)
     if (graph->outputs[i] == old) graph->outputs[i] = with;

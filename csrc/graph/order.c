@@ -56,8 +56,8 @@ static void place(sorter *s, espq_id id) {
   for (int i = 0; i < n->nout; i++) {
     if (n->out[i] == ESPQ_NONE) continue;
     const espq_value *v = &s->g->values[n->out[i]];
-    for (size_t u = 0; u < v->nuses; u++)
-      if (--s->missing[v->uses[u].node] == 0) heap_push(&s->ready, s->position[v->uses[u].node]);
+    for (espq_use u = v->first_use; u.node != ESPQ_NONE; u = espq_graph_next_use(s->g, u))
+      if (--s->missing[u.node] == 0) heap_push(&s->ready, s->position[u.node]);
   }
 }
 

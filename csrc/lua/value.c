@@ -161,40 +161,36 @@ static int value_alive(lua_State *L) {
 
 /* --- users --- */
 
-static bool is_listed(const espq_id *ids, size_t n, espq_id id) {
-  for (size_t i = 0; i < n; i++)
-    if (ids[i] == id) return true;
-  return false;
-}
-
-static size_t distinct_users(const espq_value *v, espq_id *ids) {
-  size_t n = 0;
-  for (size_t i = 0; i < v->nuses; i++)
-    if (!is_listed(ids, n, v->uses[i].node)) ids[n++] = v->uses[i].node;
-  return n;
-}
-
-/* Uses come in the order in which they were made. The graph's order is the one to rely on: walk from the producer
- * until all have been met. */
-static void sort_users(const espq_graph *g, const espq_value *v, espq_id *ids, size_t n) {
-  espq_id id = v->producer == ESPQ_NONE ? g->first : g->nodes[v->producer].next;
-  for (size_t met = 0; met + 1 < n && id != ESPQ_NONE; id = g->nodes[id].next) {
-    size_t at = met;
-    while (at < n && ids[at] != id) at++;
-    if (at == n) continue;
-    memmove(ids + met + 1, ids + met, (at - met) * sizeof *ids);
-    ids[met++] = id;
+/* Uses come in the order in which they were made. The graph's order is the one to rely on: walk from the producer until
+ * all have been met. ids has room for twice as many as there are uses. */
+static size_t users_in_order(espq_graph *g, const espq_value *v, espq_id *ids) {
+  size_t n = 0, met = 0;
+  for (espq_use u = v->first_use; u.node != ESPQ_NONE; u = espq_graph_next_use(g, u)) {
+    if (g->nodes[u.node].marked) continue;
+    g->nodes[u.node].marked = true;
+    ids[n++] = u.node;
   }
+  espq_id id = v->producer == ESPQ_NONE ? g->first : g->nodes[v->producer].next;
+  for (; n > 1 && met < n && id != ESPQ_NONE; id = g->nodes[id].next) {
+    if (!g->nodes[id].marked) continue;
+    g->nodes[id].marked = false;
+    ids[n + met++] = id;
+  }
+  for (size_t i = 0; i < n; i++) { /* those before the producer, in a graph that is being edited, come last */
+    if (g->nodes[ids[i]].marked && n > 1) ids[n + met++] = ids[i];
+    g->nodes[ids[i]].marked = false;
+  }
+  if (n > 1) memcpy(ids, ids + n, n * sizeof *ids);
+  return n;
 }
 
 /* value:users(): the nodes that read it, each once, in the graph's order. */
 static int value_users(lua_State *L) {
   lua_settop(L, 1);
   size_t most = check(L)->nuses;
-  espq_id *ids = espq_lua_scratch(L, most, sizeof *ids);
+  espq_id *ids = espq_lua_scratch(L, 2 * most, sizeof *ids);
   const espq_value *v = check(L);
-  size_t n = v->nuses <= most ? distinct_users(v, ids) : 0;
-  sort_users(espq_lua_checkvalue(L, 1)->owner->graph, v, ids, n);
+  size_t n = v->nuses <= most ? users_in_order(espq_lua_checkvalue(L, 1)->owner->graph, v, ids) : 0;
   espq_lua_pushowner(L, 1);
   espq_lua_pushhandles(L, 3, espq_lua_pushnode, &ids, &n);
   return 1;

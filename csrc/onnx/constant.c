@@ -4,6 +4,8 @@
 
 #include "onnx/proto.h"
 
+enum { MAX_DENSE = 1 << 25 };
+
 bool espq_onnx_is_constant(const Onnx__NodeProto *n) {
   const char *domain = espq_onnx_text(n->domain);
   return n->op_type && strcmp(n->op_type, "Constant") == 0 && (!*domain || strcmp(domain, "ai.onnx") == 0);
@@ -74,9 +76,23 @@ static espq_status scatter(const Onnx__SparseTensorProto *p, const espq_tensor *
   return ESPQ_OK;
 }
 
+/* A few bytes of a file may stand for gigabytes: what a model's sparse tensors become is bounded. */
+static espq_status check_dense(const Onnx__SparseTensorProto *p, size_t size, espq_onnx_source *source,
+                               espq_error *err) {
+  int64_t count;
+  espq_status status = espq_shape_count((int)p->n_dims, p->dims, &count, err);
+  if (status) return status;
+  if ((uint64_t)count > (MAX_DENSE - source->dense) / size)
+    return espq_fail(err, ESPQ_ELIMIT,
+                     "as dense ones, the model's sparse tensors have more than %d bytes; store it dense", MAX_DENSE);
+  source->dense += (size_t)count * size;
+  return ESPQ_OK;
+}
+
 static espq_status make_dense(const Onnx__SparseTensorProto *p, const espq_tensor *values, const espq_tensor *indices,
-                              espq_tensor **out, espq_error *err) {
-  espq_status status = espq_tensor_new(values->dtype, (int)p->n_dims, p->dims, out, err);
+                              espq_onnx_source *source, espq_tensor **out, espq_error *err) {
+  espq_status status = check_dense(p, espq_dtype_size(values->dtype), source, err);
+  if (!status) status = espq_tensor_new(values->dtype, (int)p->n_dims, p->dims, out, err);
   if (status) return status;
   memset((*out)->data, 0, espq_tensor_bytes(*out));
   status = scatter(p, values, indices, *out, err);
@@ -92,7 +108,7 @@ espq_status espq_onnx_sparse_decode(const Onnx__SparseTensorProto *p, espq_onnx_
     return espq_fail(err, ESPQ_ELIMIT, "%zu dimensions, the limit is %d", p->n_dims, ESPQ_MAX_RANK);
   espq_status status = espq_onnx_tensor_decode(p->values, source, &values, err);
   if (!status) status = espq_onnx_tensor_decode(p->indices, source, &indices, err);
-  if (!status) status = make_dense(p, values, indices, out, err);
+  if (!status) status = make_dense(p, values, indices, source, out, err);
   espq_tensor_release(values);
   espq_tensor_release(indices);
   return status;

@@ -16,8 +16,12 @@
 typedef struct espq_onnx_source {
   const char *dir;      /* folder of external data; NULL: none is allowed */
   size_t external_left; /* bytes that may still be read from there */
-  const espq_skeleton *skeleton; /* whose payload is the raw_data of the tensor that is decoded; NULL: raw_data itself */
+  const espq_skeleton
+      *skeleton; /* whose payload is the raw_data of the tensor that is decoded; NULL: raw_data itself */
   espq_payload payload;
+  size_t spliced; /* nodes of functions and bodies that were put in place */
+  size_t dense;   /* bytes that sparse tensors have become */
+  const espq_onnx_limits *limits;
   espq_onnx_notes *notes;
 } espq_onnx_source;
 

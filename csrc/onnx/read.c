@@ -15,6 +15,7 @@ enum { BY_INPUT = -1, BY_INITIALIZER = -2, LABEL = 256 };
 typedef struct reader {
   const Onnx__ModelProto *model;
   const Onnx__GraphProto *proto;
+  espq_functions functions;
   espq_graph *graph;
   espq_onnx_source source;
   espq_arena *arena; /* of the messages */
@@ -190,8 +191,8 @@ static espq_status read_inputs(reader *r) {
     id = espq_graph_find_value(r->graph, p->name);
     if (id != ESPQ_NONE && r->maker[id] == BY_INITIALIZER) continue;
     espq_status status = check_port_type(r, "graph input", p);
-    if (status == ESPQ_OK && r->graph->ninputs >= ESPQ_ONNX_MAX_PORTS)
-      status = espq_fail(r->err, ESPQ_ELIMIT, "more than %d graph inputs", ESPQ_ONNX_MAX_PORTS);
+    if (status == ESPQ_OK && r->graph->ninputs >= ESPQ_ONNX_MAX_INPUTS)
+      status = espq_fail(r->err, ESPQ_ELIMIT, "more than %d graph inputs", ESPQ_ONNX_MAX_INPUTS);
     if (status == ESPQ_OK) status = define(r, p->name, BY_INPUT, &id);
     if (status == ESPQ_OK) status = set_type(r, id, p->type);
     if (status == ESPQ_OK) status = espq_graph_add_input(r->graph, id, r->err);
@@ -332,8 +333,9 @@ static espq_status note_makers(reader *r, size_t from, int32_t maker) {
 /* The body of a function in place of its call; its results go on under the call's names. */
 static espq_status read_call(reader *r, size_t index, const espq_id *in, const espq_id *out) {
   const Onnx__NodeProto *n = r->proto->node[index];
-  const Onnx__FunctionProto *f = espq_splice_find(r->model, n);
-  espq_splice s = {.graph = r->graph, .source = &r->source, .model = r->model, .before = ESPQ_NONE, .arena = r->arena};
+  const Onnx__FunctionProto *f = espq_splice_find(&r->functions, n);
+  espq_splice s = {
+      .graph = r->graph, .source = &r->source, .functions = &r->functions, .before = ESPQ_NONE, .arena = r->arena};
   size_t before = r->graph->nvalues;
   espq_id *results = espq_calloc(f->n_output + 1, sizeof *results), node;
   if (!results) return espq_fail_memory(r->err);
@@ -352,7 +354,7 @@ static espq_status read_node(reader *r, size_t index) {
   if (!ids) return espq_fail_memory(r->err);
   find_ids(r, n->input, n->n_input, ids);
   find_ids(r, n->output, n->n_output, ids + n->n_input);
-  if (espq_splice_find(r->model, n)) {
+  if (espq_splice_find(&r->functions, n)) {
     espq_status spliced = read_call(r, index, ids, ids + n->n_input);
     espq_free(ids);
     return spliced;
@@ -464,43 +466,51 @@ static espq_status build(const Onnx__ModelProto *model, espq_onnx_source source,
   if (!r.proto) return espq_fail(err, ESPQ_EFORMAT, "not an ONNX model: it holds no graph");
   espq_status status = espq_graph_new(&r.graph, err);
   if (status) return status;
-  status = read_graph(&r);
+  status = espq_functions_init(&r.functions, model, arena, err);
+  if (!status) status = read_graph(&r);
+  espq_names_free(r.functions.by_key);
   espq_free(r.maker);
   if (status) espq_graph_free(r.graph);
   else *out = r.graph;
   return status;
 }
 
+/* A protobuf message has at most ESPQ_ONNX_MAX_BYTES, whatever a user allows for external data. */
+static size_t file_limit(const espq_onnx_limits *limits) {
+  return limits->bytes < ESPQ_ONNX_MAX_BYTES ? (size_t)limits->bytes : ESPQ_ONNX_MAX_BYTES;
+}
+
+static espq_onnx_source source_of(const char *dir, const espq_onnx_limits *limits, espq_onnx_notes *notes) {
+  return (espq_onnx_source){.dir = dir, .external_left = limits->bytes, .limits = limits, .notes = notes};
+}
+
 /* Scans a message, which errors call `what`. */
 static espq_status check(const ProtobufCMessageDescriptor *type, const char *what, const void *bytes, size_t size,
-                         size_t limit, espq_error *err) {
-  if (size > limit) return espq_fail(err, ESPQ_ELIMIT, "the %s has %zu bytes, the limit is %zu", what, size, limit);
+                         const espq_onnx_limits *limits, espq_error *err) {
+  if (size > file_limit(limits))
+    return espq_fail(err, ESPQ_ELIMIT, "the %s has %zu bytes, the limit is %zu (--limit-bytes)", what, size,
+                     file_limit(limits));
   if (size == 0) return espq_fail(err, ESPQ_EFORMAT, "not an ONNX %s: it is empty", what);
-  espq_status status = espq_onnx_scan(type, bytes, size, err);
+  espq_status status = espq_onnx_scan(type, bytes, size, limits, err);
   if (status) espq_error_prefix(err, "not a valid ONNX %s", what);
   return status;
 }
 
 /* The same, and unpacks it; afterwards the bytes are no longer needed. */
 static espq_status parse(const ProtobufCMessageDescriptor *type, const char *what, const void *bytes, size_t size,
-                         size_t limit, espq_arena *arena, void *out, espq_error *err) {
-  espq_status status = check(type, what, bytes, size, limit, err);
+                         const espq_onnx_limits *limits, espq_arena *arena, void *out, espq_error *err) {
+  espq_status status = check(type, what, bytes, size, limits, err);
   return status ? status : espq_onnx_unpack(type, bytes, size, arena, out, err);
 }
 
-static size_t limit_of(const espq_onnx_options *options) {
-  return options && options->max_bytes ? options->max_bytes : ESPQ_ONNX_MAX_BYTES;
-}
-
-espq_status espq_onnx_decode(const void *bytes, size_t size, const char *dir, const espq_onnx_options *options,
+espq_status espq_onnx_decode(const void *bytes, size_t size, const char *dir, const espq_onnx_limits *limits,
                              espq_graph **out, espq_onnx_notes *notes, espq_error *err) {
   Onnx__ModelProto *model;
-  espq_onnx_source source = {.dir = dir, .external_left = limit_of(options), .notes = notes};
+  if (!limits) limits = &espq_onnx_usual_limits;
   espq_arena *arena = espq_arena_new();
   if (!arena) return espq_fail_memory(err);
-  espq_status status =
-      parse(&onnx__model_proto__descriptor, "model", bytes, size, limit_of(options), arena, &model, err);
-  if (status == ESPQ_OK) status = build(model, source, arena, out, err);
+  espq_status status = parse(&onnx__model_proto__descriptor, "model", bytes, size, limits, arena, &model, err);
+  if (status == ESPQ_OK) status = build(model, source_of(dir, limits, notes), arena, out, err);
   espq_arena_free(arena);
   return status;
 }
@@ -512,17 +522,18 @@ static char *folder_of(const char *path, espq_arena *arena) {
   return espq_arena_strndup(arena, path, slash == path ? 1 : (size_t)(slash - path));
 }
 
-static espq_status read_in(const char *path, const espq_onnx_options *options, espq_arena *arena, espq_graph **out,
+static espq_status read_in(const char *path, const espq_onnx_limits *limits, espq_arena *arena, espq_graph **out,
                            espq_onnx_notes *notes, espq_error *err) {
   unsigned char *bytes;
   size_t size;
   Onnx__ModelProto *model;
-  espq_onnx_source source = {.dir = folder_of(path, arena), .external_left = limit_of(options), .notes = notes};
+  espq_onnx_source source = source_of(folder_of(path, arena), limits, notes);
   if (!source.dir) return espq_fail_memory(err);
   espq_skeleton skeleton = {0};
-  espq_status status = espq_file_read(path, limit_of(options), &bytes, &size, err);
+  espq_status status = espq_file_read(path, file_limit(limits), &bytes, &size, err);
+  if (status == ESPQ_ELIMIT) espq_error_append(err, " (--limit-bytes)");
   if (status) return status;
-  status = check(&onnx__model_proto__descriptor, "model", bytes, size, limit_of(options), err);
+  status = check(&onnx__model_proto__descriptor, "model", bytes, size, limits, err);
   if (status) espq_free(bytes);
   else status = espq_skeleton_make(bytes, size, &skeleton, err);
   if (status == ESPQ_OK) {
@@ -536,11 +547,11 @@ static espq_status read_in(const char *path, const espq_onnx_options *options, e
   return status;
 }
 
-espq_status espq_onnx_read(const char *path, const espq_onnx_options *options, espq_graph **out, espq_onnx_notes *notes,
+espq_status espq_onnx_read(const char *path, const espq_onnx_limits *limits, espq_graph **out, espq_onnx_notes *notes,
                            espq_error *err) {
   espq_arena *arena = espq_arena_new();
   if (!arena) return espq_fail_memory(err);
-  espq_status status = read_in(path, options, arena, out, notes, err);
+  espq_status status = read_in(path, limits ? limits : &espq_onnx_usual_limits, arena, out, notes, err);
   espq_arena_free(arena);
   return status;
 }
@@ -549,10 +560,10 @@ static espq_status read_tensor_in(const char *path, espq_arena *arena, espq_tens
   unsigned char *bytes;
   size_t size;
   Onnx__TensorProto *proto;
-  espq_onnx_source source = {0};
+  espq_onnx_source source = {.limits = &espq_onnx_usual_limits};
   espq_status status = espq_file_read(path, ESPQ_ONNX_MAX_BYTES, &bytes, &size, err);
   if (status) return status;
-  status = parse(&onnx__tensor_proto__descriptor, "tensor", bytes, size, ESPQ_ONNX_MAX_BYTES, arena, &proto, err);
+  status = parse(&onnx__tensor_proto__descriptor, "tensor", bytes, size, source.limits, arena, &proto, err);
   espq_free(bytes);
   if (status == ESPQ_OK) status = espq_onnx_tensor_decode(proto, &source, out, err);
   if (status) espq_error_prefix(err, "%s", path);

@@ -20,6 +20,7 @@
 #define ESPQ_ONNX_READ_H
 
 #include "graph/graph.h"
+#include "onnx/limits.h"
 
 /* What we read: newer files are tried, with a note; older ones are refused. */
 enum { ESPQ_ONNX_IR_MIN = 3, ESPQ_ONNX_IR_MAX = 13, ESPQ_ONNX_OPSET_MIN = 1, ESPQ_ONNX_OPSET_MAX = 27 };
@@ -27,29 +28,26 @@ enum { ESPQ_ONNX_IR_MIN = 3, ESPQ_ONNX_IR_MAX = 13, ESPQ_ONNX_OPSET_MIN = 1, ESP
 /* A protobuf message never exceeds this. */
 #define ESPQ_ONNX_MAX_BYTES ((size_t)0x7fffffff)
 
-typedef struct espq_onnx_options {
-  size_t max_bytes; /* of the model file, and of all external data together; 0: ESPQ_ONNX_MAX_BYTES */
-} espq_onnx_options;
-
 /* What is odd but no error: one note a line, without a newline at the end. */
 typedef struct espq_onnx_notes {
   int count;
   char text[1024]; /* cut to fit */
 } espq_onnx_notes;
 
-/* Reads a file; external data is looked for in its folder. options, notes may be NULL. Errors start with the path. */
-espq_status espq_onnx_read(const char *path, const espq_onnx_options *options, espq_graph **out, espq_onnx_notes *notes,
+/* Reads a file; external data is looked for in its folder. limits (NULL: the usual ones) and notes may be NULL. Errors start with the path. */
+espq_status espq_onnx_read(const char *path, const espq_onnx_limits *limits, espq_graph **out, espq_onnx_notes *notes,
                            espq_error *err);
 
 /* Reads `size` bytes, which are not needed afterwards. dir: folder of external data; NULL: none is allowed. */
-espq_status espq_onnx_decode(const void *bytes, size_t size, const char *dir, const espq_onnx_options *options,
+espq_status espq_onnx_decode(const void *bytes, size_t size, const char *dir, const espq_onnx_limits *limits,
                              espq_graph **out, espq_onnx_notes *notes, espq_error *err);
 
 /* Puts a subgraph of a node, named by its attribute (If's then_branch, Loop's body), before the node. inputs: a value for
  * each input of the subgraph. *results: a value for each of its outputs, to be released with espq_free; *nresults counts
- * them. The node stays. External data is not read. */
+ * them. The node stays. External data is not read. ESPQ_ELIMIT: the graph would have more nodes than limits (NULL: the
+ * usual ones) say. */
 espq_status espq_onnx_splice(espq_graph *graph, espq_id node, const char *attr, size_t ninputs, const espq_id *inputs,
-                             espq_id **results, size_t *nresults, espq_error *err);
+                             const espq_onnx_limits *limits, espq_id **results, size_t *nresults, espq_error *err);
 
 /* Reads a file that holds one TensorProto, as the test data of ONNX do. Errors start with the path. */
 espq_status espq_onnx_read_tensor(const char *path, espq_tensor **out, espq_error *err);

@@ -21,14 +21,24 @@ typedef struct frame {
   int depth;
   size_t end;
   uint32_t count[MAX_FIELDS]; /* values read so far, by the field's index */
+  uint32_t rank;              /* of a tensor: dimensions read so far, and their product, saturated */
+  uint64_t elements;
+  bool negative; /* one of them is: an error that is told later */
 } frame;
 
 typedef struct scanner {
   const uint8_t *bytes;
   size_t at;
-  size_t items, unknown, loose;
+  size_t items, unknown, loose, nodes;
+  const espq_onnx_limits *limits;
   espq_error *err;
 } scanner;
+
+const espq_onnx_limits espq_onnx_usual_limits = {
+#define USUAL(name, usual, what) .name = (usual),
+    ESPQ_ONNX_LIMITS(USUAL)
+#undef USUAL
+};
 
 /* --- errors --- */
 
@@ -123,25 +133,70 @@ static bool is_free_text(const field_type *field) {
   return strcmp(field->name, "doc_string") == 0 || strcmp(field->name, "value") == 0;
 }
 
-static uint32_t limit_of(const message_type *type, const field_type *field) {
-  static const struct {
+/* How many values a field may have, and the option that says so, or NULL. */
+typedef struct bound {
+  uint64_t most;
+  const char *option;
+} bound;
+
+static bound bound_of(const scanner *s, const message_type *type, const field_type *field) {
+  const bound nodes = {s->limits->nodes, "nodes"}, outputs = {ESPQ_ONNX_MAX_OUTPUTS, NULL};
+  const struct {
     const message_type *type;
-    uint32_t field, limit;
-  } limits[] = {
-      {&onnx__graph_proto__descriptor, 1, ESPQ_ONNX_MAX_NODES},    /* node */
-      {&onnx__graph_proto__descriptor, 5, ESPQ_ONNX_MAX_NODES},    /* initializer */
-      {&onnx__graph_proto__descriptor, 13, ESPQ_ONNX_MAX_NODES},   /* value_info */
-      {&onnx__graph_proto__descriptor, 11, ESPQ_ONNX_MAX_NODES},   /* input: old files list the initializers here */
-      {&onnx__graph_proto__descriptor, 12, ESPQ_ONNX_MAX_PORTS},   /* output */
-      {&onnx__node_proto__descriptor, 1, ESPQ_ONNX_MAX_PORTS},     /* input */
-      {&onnx__node_proto__descriptor, 2, ESPQ_ONNX_MAX_PORTS},     /* output */
-      {&onnx__node_proto__descriptor, 5, ESPQ_ONNX_MAX_PORTS},     /* attribute */
-      {&onnx__model_proto__descriptor, 8, ESPQ_ONNX_MAX_OPSETS},   /* opset_import */
-      {&onnx__function_proto__descriptor, 7, ESPQ_ONNX_MAX_NODES}, /* node */
+    uint32_t field;
+    bound bound;
+  } bounds[] = {
+      {&onnx__graph_proto__descriptor, 5, nodes},  /* initializer */
+      {&onnx__graph_proto__descriptor, 13, nodes}, /* value_info */
+      {&onnx__graph_proto__descriptor, 11, nodes}, /* input: old files list the initializers here */
+      {&onnx__graph_proto__descriptor, 12, outputs},
+      {&onnx__node_proto__descriptor, 1, {s->limits->inputs, "inputs"}},
+      {&onnx__node_proto__descriptor, 2, outputs},
+      {&onnx__node_proto__descriptor, 5, {ESPQ_ONNX_MAX_ATTRIBUTES, NULL}},
+      {&onnx__model_proto__descriptor, 8, {ESPQ_ONNX_MAX_OPSETS, NULL}},
+      {&onnx__tensor_shape_proto__descriptor, 1, {s->limits->rank, "rank"}},
   };
-  for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
-    if (limits[i].type == type && limits[i].field == field->id) return limits[i].limit;
-  return UINT32_MAX;
+  for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++)
+    if (bounds[i].type == type && bounds[i].field == field->id) return bounds[i].bound;
+  return (bound){UINT32_MAX, NULL};
+}
+
+static espq_status exceed(const scanner *s, const frame *f, size_t at, uint64_t got, const char *what, bound b) {
+  if (!b.option)
+    return refuse(s, f, ESPQ_ELIMIT, at, "%" PRIu64 " %s or more, the limit is %" PRIu64, got, what, b.most);
+  return refuse(s, f, ESPQ_ELIMIT, at, "%" PRIu64 " %s or more, the limit is %" PRIu64 " (--limit-%s)", got, what,
+                b.most, b.option);
+}
+
+/* Nodes count wherever they are: in the graph, in functions, in branches and bodies. */
+static espq_status count_value(scanner *s, const frame *f, size_t start) {
+  bound b = bound_of(s, f->type, f->field), nodes = {s->limits->nodes, "nodes"};
+  uint32_t count = f->count[f->field - f->type->fields];
+  if (f->field->descriptor == &onnx__node_proto__descriptor && ++s->nodes > nodes.most)
+    return exceed(s, f, start, s->nodes, "nodes", nodes);
+  return count < b.most ? ESPQ_OK : exceed(s, f, start, (uint64_t)count + 1, "of them", b);
+}
+
+static bool is_dims(const frame *f) {
+  return (f->type == &onnx__tensor_proto__descriptor || f->type == &onnx__sparse_tensor_proto__descriptor) &&
+         strcmp(f->field->name, "dims") == 0;
+}
+
+static espq_status take_dim(scanner *s, frame *f, uint64_t dim) {
+  if (!is_dims(f)) return ESPQ_OK;
+  if (f->rank >= s->limits->rank)
+    return exceed(s, f, s->at, f->rank + 1, "dimensions", (bound){s->limits->rank, "rank"});
+  uint64_t before = f->rank++ ? f->elements : 1;
+  f->negative |= dim > INT64_MAX;
+  if (__builtin_mul_overflow(before, dim, &f->elements)) f->elements = UINT64_MAX;
+  return ESPQ_OK;
+}
+
+/* When all dimensions of a tensor are known: one of them may be 0. */
+static espq_status check_elements(scanner *s, frame *f) {
+  if (!f->rank || f->negative || f->elements <= s->limits->elements) return ESPQ_OK;
+  f->field = NULL;
+  return exceed(s, f, s->at, f->elements, "elements", (bound){s->limits->elements, "elements"});
 }
 
 static unsigned wire_of(ProtobufCType type) {
@@ -179,9 +234,10 @@ static espq_status scan_string(scanner *s, const frame *f, size_t length) {
 static espq_status scan_packed(scanner *s, frame *f, size_t length) {
   unsigned wire = wire_of(f->field->type);
   if (wire == VARINT) {
-    uint64_t ignored;
+    uint64_t value;
     for (size_t end = s->at + length; s->at < end;) {
-      espq_status status = read_varint(s, f, end, &ignored);
+      espq_status status = read_varint(s, f, end, &value);
+      if (!status) status = take_dim(s, f, value);
       if (status) return status;
     }
     return ESPQ_OK;
@@ -206,12 +262,13 @@ static espq_status scan_block(scanner *s, frame *f) {
 }
 
 static espq_status scan_value(scanner *s, frame *f, unsigned wire) {
-  uint64_t ignored;
+  uint64_t value;
   if (wire == BLOCK) return scan_block(s, f);
   if (f->field->label == PROTOBUF_C_LABEL_REPEATED && s->loose++ >= ESPQ_ONNX_MAX_LOOSE)
     return refuse(s, f, ESPQ_ELIMIT, s->at, "more than %d numbers that are not packed", ESPQ_ONNX_MAX_LOOSE);
-  if (wire == VARINT) return read_varint(s, f, f->end, &ignored);
-  return skip(s, f, wire == FIXED32 ? 4 : 8);
+  if (wire != VARINT) return skip(s, f, wire == FIXED32 ? 4 : 8);
+  espq_status status = read_varint(s, f, f->end, &value);
+  return status ? status : take_dim(s, f, value);
 }
 
 static espq_status scan_known(scanner *s, frame *f, unsigned wire, size_t start) {
@@ -221,9 +278,8 @@ static espq_status scan_known(scanner *s, frame *f, unsigned wire, size_t start)
     return refuse(s, f, ESPQ_EFORMAT, start, "expected %s, got %s", wire_name(expected), wire_name(wire));
   uint32_t *count = &f->count[f->field - f->type->fields];
   if (!repeated && *count) return refuse(s, f, ESPQ_EFORMAT, start, "appears twice");
-  if (wire == BLOCK && *count >= limit_of(f->type, f->field))
-    return refuse(s, f, ESPQ_ELIMIT, start, "more than %u of them", limit_of(f->type, f->field));
-  espq_status status = scan_value(s, f, wire);
+  espq_status status = wire == BLOCK ? count_value(s, f, start) : ESPQ_OK;
+  if (!status) status = scan_value(s, f, wire);
   if (status == ESPQ_OK && *count < UINT32_MAX) ++*count;
   return status;
 }
@@ -256,8 +312,8 @@ static espq_status read_tag(scanner *s, const frame *f, uint32_t *number, unsign
 }
 
 static espq_status scan_message(scanner *s, frame *f) {
-  if (f->depth > ESPQ_ONNX_MAX_DEPTH)
-    return refuse(s, f, ESPQ_ELIMIT, s->at, "messages nested deeper than %d", ESPQ_ONNX_MAX_DEPTH);
+  if ((uint64_t)f->depth > s->limits->depth)
+    return exceed(s, f, s->at, (uint64_t)f->depth, "messages inside messages", (bound){s->limits->depth, "depth"});
   if (f->type->n_fields > MAX_FIELDS) return refuse(s, f, ESPQ_EBUG, s->at, "MAX_FIELDS is too small");
   while (s->at < f->end) {
     uint32_t number;
@@ -270,11 +326,12 @@ static espq_status scan_message(scanner *s, frame *f) {
     status = f->field ? scan_known(s, f, wire, start) : scan_unknown(s, f, wire, number);
     if (status) return status;
   }
-  return ESPQ_OK;
+  return check_elements(s, f);
 }
 
-espq_status espq_onnx_scan(const ProtobufCMessageDescriptor *type, const void *bytes, size_t size, espq_error *err) {
-  scanner s = {.bytes = bytes, .err = err};
+espq_status espq_onnx_scan(const ProtobufCMessageDescriptor *type, const void *bytes, size_t size,
+                           const espq_onnx_limits *limits, espq_error *err) {
+  scanner s = {.bytes = bytes, .limits = limits, .err = err};
   frame root = {.type = type, .depth = 1, .end = size};
   return scan_message(&s, &root);
 }

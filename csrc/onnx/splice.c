@@ -1,5 +1,6 @@
 #include "onnx/splice.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,15 +25,45 @@ typedef struct body {
 
 static const char *domain_of(const char *domain) { return !domain || strcmp(domain, "ai.onnx") == 0 ? "" : domain; }
 
-const Onnx__FunctionProto *espq_splice_find(const Onnx__ModelProto *model, const Onnx__NodeProto *call) {
-  for (size_t i = 0; model && i < model->n_functions; i++) {
+/* --- which function --- */
+
+enum { MAX_KEY = 1024 };
+
+/* "domain\nname\noverload", cut to fit. */
+static void key_of(char *key, size_t size, const char *domain, const char *name, const char *overload) {
+  snprintf(key, size, "%s\n%s\n%s", domain_of(domain), espq_onnx_text(name), espq_onnx_text(overload));
+}
+
+espq_status espq_functions_init(espq_functions *functions, const Onnx__ModelProto *model, espq_arena *arena,
+                                espq_error *err) {
+  *functions = (espq_functions){model, espq_names_new()};
+  if (!functions->by_key) return espq_fail_memory(err);
+  for (size_t i = 0; i < model->n_functions; i++) {
     const Onnx__FunctionProto *f = model->functions[i];
-    if (strcmp(espq_onnx_text(f->name), espq_onnx_text(call->op_type)) == 0 &&
-        strcmp(domain_of(f->domain), domain_of(call->domain)) == 0 &&
-        strcmp(espq_onnx_text(f->overload), espq_onnx_text(call->overload)) == 0)
-      return f;
+    char key[MAX_KEY];
+    key_of(key, sizeof key, f->domain, f->name, f->overload);
+    if (espq_names_get(functions->by_key, key) >= 0)
+      return espq_fail(err, ESPQ_EFORMAT, "function '%.200s' of domain '%.200s' is defined twice",
+                       espq_onnx_text(f->name), domain_of(f->domain));
+    const char *own = espq_arena_strdup(arena, key);
+    if (!own || !espq_names_set(functions->by_key, own, (int32_t)i)) return espq_fail_memory(err);
   }
-  return NULL;
+  return ESPQ_OK;
+}
+
+static bool is_called(const Onnx__FunctionProto *f, const Onnx__NodeProto *call) {
+  return strcmp(espq_onnx_text(f->name), espq_onnx_text(call->op_type)) == 0 &&
+         strcmp(domain_of(f->domain), domain_of(call->domain)) == 0 &&
+         strcmp(espq_onnx_text(f->overload), espq_onnx_text(call->overload)) == 0;
+}
+
+const Onnx__FunctionProto *espq_splice_find(const espq_functions *functions, const Onnx__NodeProto *call) {
+  if (!functions || !functions->model->n_functions) return NULL;
+  char key[MAX_KEY];
+  key_of(key, sizeof key, call->domain, call->op_type, call->overload);
+  int32_t index = espq_names_get(functions->by_key, key);
+  const Onnx__FunctionProto *f = index < 0 ? NULL : functions->model->functions[index];
+  return f && is_called(f, call) ? f : NULL;
 }
 
 /* --- names --- */
@@ -213,8 +244,12 @@ static espq_status splice_plain(body *b, const Onnx__NodeProto *n, const espq_id
 
 static espq_status splice_node(body *b, const Onnx__NodeProto *given) {
   Onnx__NodeProto *n = NULL;
-  if (b->s->graph->live_nodes >= ESPQ_ONNX_MAX_NODES)
-    return espq_fail(b->err, ESPQ_ELIMIT, "more than %d nodes once functions are put in place", ESPQ_ONNX_MAX_NODES);
+  const espq_onnx_limits *limits = b->s->source->limits;
+  if (++b->s->source->spliced > limits->nodes || b->s->graph->live_nodes >= limits->nodes)
+    return espq_fail(b->err, ESPQ_ELIMIT,
+                     "%" PRIu64 " nodes or more once functions and bodies are put in place, the limit is %" PRIu64
+                     " (--limit-nodes)",
+                     limits->nodes + 1, limits->nodes);
   if (!given->op_type || !*given->op_type)
     return espq_fail(b->err, ESPQ_EFORMAT, "%.100s: a node has no op_type", b->prefix);
   espq_status status = resolve_node(b, given, &n);
@@ -223,7 +258,7 @@ static espq_status splice_node(body *b, const Onnx__NodeProto *given) {
   espq_id *ids = espq_calloc(n->n_input + n->n_output + 1, sizeof *ids);
   if (!ids) return espq_fail_memory(b->err);
   for (size_t i = 0; i < n->n_input && !status; i++) status = resolve(b, n->input[i], &ids[i]);
-  const Onnx__FunctionProto *f = espq_splice_find(b->s->model, n);
+  const Onnx__FunctionProto *f = espq_splice_find(b->s->functions, n);
   if (!status) status = f ? splice_call(b, n, f, ids) : splice_plain(b, n, ids, ids + n->n_input);
   espq_free(ids);
   return status;
@@ -261,7 +296,7 @@ static espq_status splice_body(body *b, const Onnx__FunctionProto *f, const espq
 
 espq_status espq_splice_function(espq_splice *s, const Onnx__NodeProto *call, const espq_id *inputs, espq_id *results,
                                  espq_error *err) {
-  const Onnx__FunctionProto *f = espq_splice_find(s->model, call);
+  const Onnx__FunctionProto *f = espq_splice_find(s->functions, call);
   body b = {.s = s, .prefix = label_of(call), .call = call, .function = f, .err = err};
   if (call->n_input > f->n_input || call->n_output > f->n_output)
     return espq_fail(err, ESPQ_EFORMAT, "%.100s: %zu inputs and %zu outputs, function '%.100s' has %zu and %zu",
@@ -344,8 +379,8 @@ static espq_status splice_attribute(espq_splice *s, espq_id node, const char *at
 }
 
 espq_status espq_onnx_splice(espq_graph *graph, espq_id node, const char *attr, size_t ninputs, const espq_id *inputs,
-                             espq_id **results, size_t *nresults, espq_error *err) {
-  espq_onnx_source source = {0};
+                             const espq_onnx_limits *limits, espq_id **results, size_t *nresults, espq_error *err) {
+  espq_onnx_source source = {.limits = limits ? limits : &espq_onnx_usual_limits};
   espq_splice s = {.graph = graph, .source = &source, .before = node, .arena = espq_arena_new()};
   if (!s.arena) return espq_fail_memory(err);
   espq_status status = splice_attribute(&s, node, attr, ninputs, inputs, results, nresults, err);

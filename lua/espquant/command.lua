@@ -174,9 +174,32 @@ local function count(text)
   return n
 end
 
+local function positive(text)
+  local n = math.tointeger(tonumber(text))
+  if not n or n < 1 then return nil, ("'%s' is no positive number"):format(text) end
+  return n
+end
+
 function M.add_threads(parser)
   parser:option "-j --threads":argname "N":convert(count)
     :description "Threads (default: one per CPU); results do not depend on it."
+end
+
+--- The .onnx file that a command reads, as the argument `name`, with --limit-bytes and the like.
+function M.add_model(parser, name, description)
+  local argument = parser:argument(name or "model"):description(description or "The .onnx file.")
+  for _, limit in ipairs(core.onnx_limits()) do
+    parser:option("--limit-" .. limit.name):argname "N":convert(positive)
+      :description(("At most so many %s (default: %d)."):format(limit.what, limit.usual))
+  end
+  return argument
+end
+
+--- The limits that were given, as options of espquant.onnx.load.
+function M.limits(args)
+  local limits = {}
+  for _, limit in ipairs(core.onnx_limits()) do limits[limit.name] = args["limit_" .. limit.name] end
+  return { limits = limits }
 end
 
 function M.add_json(parser)
@@ -209,10 +232,10 @@ end
 
 -- --- files --------------------------------------------------------------------------------------------------------
 
---- The model at `path`; notes about odd contents go to standard error. `read` may be espquant.onnx.read: then shapes are
+--- The model at `path`, within the limits that were given; notes about odd contents go to standard error. `read` may be espquant.onnx.read: then shapes are
 --- not inferred, and a model that does not fit together is no error yet.
-function M.model(path, streams, read)
-  local model, notes = errors.check((read or onnx.load)(path))
+function M.model(path, args, streams, read)
+  local model, notes = errors.check((read or onnx.load)(path, M.limits(args)))
   for _, note in ipairs(notes or {}) do streams.stderr:write("espquant: note: ", path, ": ", note, "\n") end
   return model
 end

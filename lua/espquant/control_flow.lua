@@ -27,12 +27,12 @@ local function finish(graph, node, results)
   assert(node:remove())
 end
 
-local function inline_if(graph, node)
+local function inline_if(graph, node, options)
   local condition = constant(node:input(1))
   if not condition then return false end
   local taken = condition:astype "bool":item()
   local branch = (taken == true or taken == 1) and "then_branch" or "else_branch"
-  local results, message, code = core.onnx_splice(graph, node, branch, {})
+  local results, message, code = core.onnx_splice(graph, node, branch, {}, options)
   if not results then return nil, ("%s: %s"):format(node:label(), message), code end
   finish(graph, node, results)
   return true
@@ -59,12 +59,12 @@ local function stays_true(value, given)
   return value == given or x == true or x == 1
 end
 
-local function run_rounds(graph, node, rounds, truth)
+local function run_rounds(graph, node, rounds, truth, options)
   local carried, scans = {}, {}
   for i = 3, #node.inputs do carried[#carried + 1] = node:input(i) end
   for round = 0, rounds - 1 do
     local results, message, code = core.onnx_splice(graph, node, "body",
-      { scalar(graph, round, "int64"), truth, table.unpack(carried) })
+      { scalar(graph, round, "int64"), truth, table.unpack(carried) }, options)
     if not results then return nil, message, code end
     if not stays_true(results[1], truth) then
       return nil, "the condition of its rounds depends on data; only a constant count can be put in place", "unsupported"
@@ -79,7 +79,7 @@ local function run_rounds(graph, node, rounds, truth)
   return carried
 end
 
-local function inline_loop(graph, node)
+local function inline_loop(graph, node, options)
   local count, condition = constant(node:input(1)), node:input(2)
   if not count or (condition and not constant(condition)) then return false end
   local truth = scalar(graph, 1, "bool")
@@ -89,7 +89,7 @@ local function inline_loop(graph, node)
     return nil, ("%s: %d rounds, the limit is %d"):format(node:label(), rounds, MOST_ROUNDS), "limit"
   end
   if rounds == 0 and #node.outputs > #node.inputs - 2 then return false end
-  local results, message, code = run_rounds(graph, node, rounds, truth)
+  local results, message, code = run_rounds(graph, node, rounds, truth, options)
   if not results then return nil, ("%s: %s"):format(node:label(), message), code end
   finish(graph, node, results)
   return true
@@ -98,12 +98,12 @@ end
 local inline = { If = inline_if, Loop = inline_loop }
 
 -- One pass over the nodes: how many were put in place.
-local function round_of(graph)
+local function round_of(graph, options)
   local changes = 0
   for _, node in ipairs(graph:node_list()) do
     local f = node.alive and node.domain == "" and inline[node.op_type]
     local done, message, code
-    if f then done, message, code = f(graph, node) end
+    if f then done, message, code = f(graph, node, options) end
     if f and done == nil then return nil, message, code end
     if done then changes = changes + 1 end
   end
@@ -116,13 +116,13 @@ local function has_control_flow(graph)
   end
 end
 
---- Puts in place what it can, until nothing changes; conditions that follow from constants count as constant. True, or
---- nil, message, code.
-function M.inline(graph)
+--- Puts in place what it can, until nothing changes; conditions that follow from constants count as constant.
+--- options.limits bounds the nodes. True, or nil, message, code.
+function M.inline(graph, options)
   while has_control_flow(graph) do
     graph:infer_shapes()
     core.fold_constants(graph)
-    local changes, message, code = round_of(graph)
+    local changes, message, code = round_of(graph, options)
     if not changes then return nil, message, code end
     if changes == 0 then break end
   end

@@ -26,8 +26,9 @@ module {
   ops = "()\nThe rows of all operators, a list of tables.",
   onnx_read_tensor = "(path)\nThe tensor of a file that holds one TensorProto.",
   onnx_splice = "(graph, node, attr, {values})\nPuts the subgraph in that attribute before the node; its outputs' values.",
-  onnx_read = "(path[, {max_bytes =}])\nThe graph of an ONNX file, and a list of notes about it.",
-  onnx_decode = "(bytes[, dir[, {max_bytes =}]])\nThe graph of a model in memory; dir: where external data may lie.",
+  onnx_limits = "()\nHow large a model may be: a list of {name =, usual =, what =}, for {limits = {nodes = 1000}}.",
+  onnx_read = "(path[, {limits = {...}}])\nThe graph of an ONNX file, and a list of notes about it.",
+  onnx_decode = "(bytes[, dir[, {limits = {...}}]])\nThe graph of a model in memory; dir: where external data may lie.",
   onnx_write = "(graph, path)\nWrites an ONNX file, whole or not at all.",
   onnx_encode = "(graph)\nThe bytes of the ONNX model.",
   -- running

@@ -16,13 +16,14 @@ function M.read(path, options)
   local model, notes, code = core.onnx_read(path, options)
   if not model then return nil, notes, code end
   local ok, message, status = upgrade.upgrade(model)
-  if ok then ok, message, status = control_flow.inline(model) end
+  if ok then ok, message, status = control_flow.inline(model, options) end
   if not ok then return nil, ("%s: %s"):format(path, message), status end
   return model, notes
 end
 
 --- Reads a model and infers its shapes. Returns it and a list of notes about what is odd in the file; prints nothing.
---- `options.max_bytes` limits the size of the file and of its external data. A message begins with the path.
+--- `options.limits` says how large it may be, as in `{ limits = { nodes = 1000 } }`; core.onnx_limits() lists the limits
+--- and their usual values. A larger one is refused with the code "limit". A message begins with the path.
 function M.load(path, options)
   local model, notes, code = M.read(path, options)
   if not model then return nil, notes, code end

@@ -74,11 +74,11 @@ describe("espquant.onnx", function()
     local path = scratch "onnx"
     local g = model()
     onnx.save(g, path)
-    local h, message, code = onnx.load(path, { max_bytes = 10 })
+    local h, message, code = onnx.load(path, { limits = { bytes = 10 } })
     os.remove(path)
     assert.same({ nil, "limit" }, { h, code })
     assert.equal(path, message:sub(1, #path))
-    assert.error_matches(function() onnx.load(path, { max_bytes = 0 }) end, "a positive integer expected")
+    assert.error_matches(function() onnx.load(path, { limits = { bytes = 0 } }) end, "a positive integer expected")
     assert.error_matches(function() onnx.load(path, { max_byte = 1 }) end, "unknown option 'max_byte'")
   end)
 

@@ -31,7 +31,7 @@ local function input_exponents(list)
 end
 
 function M.configure(parser)
-  parser:argument("model"):description "The .onnx file (optimize it first)."
+  command.add_model(parser, "model", "The .onnx file (optimize it first).")
   command.add_data(parser)
   parser:option "-o --output":argname "TABLE"
     :description "Where to write: .json, or the original toolkit's .pickle (default: MODEL_calib.pickle)."
@@ -50,7 +50,7 @@ function M.run(args, streams)
   if wrong then return command.usage(streams, wrong) end
   settings.input_exponent = exponents
   settings.log = function(text) streams.stderr:write("espquant: ", text, "\n") end
-  local model, calib = command.model(args.model, streams), Calibrator(settings)
+  local model, calib = command.model(args.model, args, streams), Calibrator(settings)
   local t = calib:generate_quantization_table(model, command.data(args, model, streams), output)
   if args.json then
     command.print_json(streams, {

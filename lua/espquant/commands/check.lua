@@ -10,7 +10,7 @@ local quant = require "espquant.quant"
 local M = { name = "check", summary = "tell whether a model can be quantized, with all reasons if not" }
 
 function M.configure(parser)
-  parser:argument("model"):description "The .onnx file."
+  command.add_model(parser)
   command.add_quantization(parser)
   command.add_choice(parser, "--target", options.values "target"):description "The chip; all take the same operators."
   command.add_json(parser)
@@ -55,7 +55,7 @@ function M.run(args, streams)
   local settings = command.settings(args)
   local wrong = command.conflict(settings)
   if wrong then return command.usage(streams, wrong) end
-  local model = command.model(args.model, streams, onnx.read)
+  local model = command.model(args.model, args, streams, onnx.read)
   local mode = settings.mode or "chip"
   local ok, message, code, problems = check(model, mode)
   if not ok and not problems then return nil, message, code end

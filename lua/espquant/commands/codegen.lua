@@ -9,7 +9,7 @@ local M = { name = "codegen", summary = "write a model as a program for ESP-DL v
 function M.configure(parser)
   local chips = {}
   for i, target in ipairs(core.targets()) do chips[i] = target.chip end
-  parser:argument("model"):description "The .onnx file that was calibrated."
+  command.add_model(parser, "model", "The .onnx file that was calibrated.")
   parser:option "-t --table":count "1":argname "TABLE":description "The quantization table, .pickle or .json."
   parser:option "--target":choices(chips):default "esp32s3":description "The chip."
   parser:option "-o --output":argname "FOLDER":default ".":description "A folder that exists."
@@ -35,7 +35,7 @@ function M.run(args, streams)
   if settings.mode == "original" then
     return command.usage(streams, "codegen writes what the chip computes: calibrate with --mode chip")
   end
-  local model = command.model(args.model, streams)
+  local model = command.model(args.model, args, streams)
   errors.check(require "espquant.export.codegen".write(model, t, {
     bits = settings.bits == "int16" and 16 or 8, granularity = settings.granularity, target = args.target,
     path = args.output, name = args.name or args.model:match "([^/]*)$":gsub("%.[oO][nN][nN][xX]$", ""),

@@ -18,7 +18,7 @@ local function percentage(text)
 end
 
 function M.configure(parser)
-  parser:argument("model"):description "The .onnx file that was calibrated."
+  command.add_model(parser, "model", "The .onnx file that was calibrated.")
   parser:option "-t --table":count "1":argname "TABLE":description "The quantization table, .pickle or .json."
   command.add_data(parser)
   parser:option "-l --labels":argname "FILE"
@@ -189,7 +189,7 @@ function M.run(args, streams)
   local wrong = command.conflict(settings)
   if wrong then return command.usage(streams, wrong) end
   settings.method = nil
-  local model, eva = command.model(args.model, streams), Evaluator(settings)
+  local model, eva = command.model(args.model, args, streams), Evaluator(settings)
   local data = command.data(args, model, streams)
   local labels, by_class = load_labels(args.labels, data), new_classes(data, args)
   if args.min_accuracy and not labels then

@@ -7,7 +7,7 @@ local options = require "espquant.quant.options"
 local M = { name = "export", summary = "write the coefficients of a quantized model as C++" }
 
 function M.configure(parser)
-  parser:argument("model"):description "The .onnx file that was calibrated."
+  command.add_model(parser, "model", "The .onnx file that was calibrated.")
   parser:option "-t --table":count "1":argname "TABLE":description "The quantization table, .pickle or .json."
   command.add_choice(parser, "--target", options.values "target"):default "esp32s3":description "The chip."
   parser:option "-o --output":argname "FOLDER":default ".":description "A folder that exists."
@@ -21,7 +21,7 @@ function M.run(args, streams)
   local settings = command.settings(args, t)
   local wrong = command.conflict(settings)
   if wrong then return command.usage(streams, wrong) end
-  local model = command.model(args.model, streams)
+  local model = command.model(args.model, args, streams)
   local exporter = require "espquant.export.cpp"
   errors.check(exporter.write(model, t, {
     bits = settings.bits == "int16" and 16 or 8, granularity = settings.granularity, mode = settings.mode or "chip",

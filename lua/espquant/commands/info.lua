@@ -12,7 +12,7 @@ local shape_text = require "espquant.shape".text
 local M = { name = "info", summary = "print what is in a model, a table or a file of arrays" }
 
 function M.configure(parser)
-  parser:argument("file"):description ".onnx, .espdl, a table (.pickle or .json), or data as for --data."
+  command.add_model(parser, "file", ".onnx, .espdl, a table (.pickle or .json), or data as for --data.")
   parser:flag "--nodes":description "Print every node of a model."
   command.add_file_options(parser)
   command.add_json(parser)
@@ -71,7 +71,7 @@ local function print_model(streams, model)
 end
 
 local function model_info(args, streams)
-  local model = command.model(args.file, streams)
+  local model = command.model(args.file, args, streams)
   if args.json then
     command.print_json(streams, model_facts(model))
   elseif args.nodes then

@@ -17,7 +17,7 @@ local function pass_list(text)
 end
 
 function M.configure(parser)
-  parser:argument("model"):args "?":description "The .onnx file."
+  command.add_model(parser):args "?"
   parser:option "-o --output":argname "FILE":description "Where to write (default: MODEL_optimized.onnx)."
   parser:option "--passes":argname "A,B":convert(pass_list)
     :description "Only these passes, in this order (default: those of the original toolkit's optimize_fp_model)."
@@ -50,7 +50,7 @@ function M.run(args, streams)
   local output = args.output or optimizer.optimized_path(args.model)
   local wrong = command.overwrites(output, args.model)
   if wrong then return command.usage(streams, wrong) end
-  local model = command.model(args.model, streams)
+  local model = command.model(args.model, args, streams)
   local before, names = #model, optimizer.with_passes(args.also, args.passes)
   if args.dynamic_batch then model = optimizer.convert_model_batch_to_dynamic(model) end
   local graph, counts = optimizer.optimize(model, names)

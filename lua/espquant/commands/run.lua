@@ -12,7 +12,7 @@ local progress = require "espquant.progress"
 local M = { name = "run", summary = "run data through a model, in float or as the chip's integers" }
 
 function M.configure(parser)
-  parser:argument("model"):description "The .onnx file."
+  command.add_model(parser)
   command.add_data(parser)
   parser:option "-t --table":argname "TABLE":description "Compute with the integers of this table."
   parser:flag "--as-float":description "With a table: the integers times their scale."
@@ -106,7 +106,7 @@ function M.run(args, streams)
   local settings = command.settings(args, t)
   local wrong = wrong_options(args, settings)
   if wrong then return command.usage(streams, wrong) end
-  local model = command.model(args.model, streams)
+  local model = command.model(args.model, args, streams)
   local wanted = #args.tensor > 0 and #args.tensor or #model.outputs
   if wanted > 1 and args.output and args.output:lower():match "%.npy$" then
     return command.usage(streams, ("%d tensors need an .npz file, or choose one with --tensor"):format(wanted))

@@ -45,10 +45,11 @@ static espq_graph *read_with(wire *t, size_t max_bytes) {
   add_port(&g, OUTPUT, "x", FLOAT, two, 1);
   wire m = make_model(8, 13, &g);
   espq_graph *graph = NULL;
-  espq_onnx_options options = {max_bytes};
+  espq_onnx_limits limits = espq_onnx_usual_limits;
+  if (max_bytes) limits.bytes = max_bytes;
   memset(&err, 0, sizeof err);
   CHECK(espq_file_write(model_path, m.bytes, m.size, &err) == ESPQ_OK);
-  if (espq_onnx_read(model_path, &options, &graph, NULL, &err)) graph = NULL;
+  if (espq_onnx_read(model_path, &limits, &graph, NULL, &err)) graph = NULL;
   wire_free(&m);
   return graph;
 }

@@ -370,7 +370,7 @@ static void test_ports(void) {
   expect(&m, ESPQ_EFORMAT, "'x' is defined twice: by the graph's inputs");
   add_port(&g, INPUT, "big", FLOAT, nine, 9);
   m = relu_model(&g);
-  expect(&m, ESPQ_ELIMIT, "graph input 'big' has 9 dimensions");
+  expect(&m, ESPQ_ELIMIT, "dim[8]: 9 of them or more, the limit is 8 (--limit-rank)");
   wire_text(&g, 2, "empty");
   m = make_model(8, 13, &g);
   expect(&m, ESPQ_EFORMAT, "has no outputs");
@@ -456,7 +456,9 @@ static void test_files(void) {
   CHECK(espq_onnx_write(g, path, &err) == ESPQ_OK && count_entries(folder) == 1);
   CHECK(espq_onnx_read(path, NULL, &back, NULL, &err) == ESPQ_OK);
   espq_graph_free(back);
-  CHECK(espq_onnx_read(path, &(espq_onnx_options){.max_bytes = 10}, &back, NULL, &err) == ESPQ_ELIMIT);
+  espq_onnx_limits limits = espq_onnx_usual_limits;
+  limits.bytes = 10;
+  CHECK(espq_onnx_read(path, &limits, &back, NULL, &err) == ESPQ_ELIMIT);
   CHECK(strstr(err.text, path) && strstr(err.text, "the limit is 10"));
   CHECK(espq_onnx_write(g, "/nowhere/m.onnx", &err) == ESPQ_EIO && strstr(err.text, "/nowhere/m.onnx"));
   CHECK(espq_onnx_write(g, folder, &err) == ESPQ_EIO);

@@ -12,7 +12,7 @@ static espq_status scan(wire *w) {
   unsigned char *copy = malloc(w->size ? w->size : 1);
   memcpy(copy, w->bytes ? w->bytes : copy, w->size);
   memset(&err, 0, sizeof err);
-  espq_status status = espq_onnx_scan(&onnx__model_proto__descriptor, copy, w->size, &err);
+  espq_status status = espq_onnx_scan(&onnx__model_proto__descriptor, copy, w->size, &espq_onnx_usual_limits, &err);
   free(copy);
   wire_free(w);
   return status;
@@ -137,11 +137,11 @@ static void test_nesting(void) {
   wire_message(&info, 2, &inner);
   wire_message(&graph, 11, &info);
   wire w = model_of(&graph);
-  expect(&w, ESPQ_ELIMIT, "nested deeper than 64");
+  expect(&w, ESPQ_ELIMIT, "65 messages inside messages or more, the limit is 64 (--limit-depth)");
   inner = wire_nested(recursion, 3, 99999);
   w = model_of(&inner);
   expect(&w, ESPQ_ELIMIT, "ModelProto.graph.node[0].attribute[0].g.node[0].attribute[0].g");
-  inner = wire_nested(recursion, 3, ESPQ_ONNX_MAX_DEPTH - 2);
+  inner = wire_nested(recursion, 3, (int)espq_onnx_usual_limits.depth - 2);
   w = model_of(&inner);
   CHECK(scan(&w) == ESPQ_OK);
 }
@@ -217,11 +217,12 @@ static void test_counts(void) {
   wire graph = {0}, node = {0}, w;
   for (int i = 0; i < 1000000; i++) wire_bytes(&graph, 1, "", 0);
   w = model_of(&graph);
-  expect(&w, ESPQ_ELIMIT, "ModelProto.graph.node[100000]: more than 100000 of them");
+  expect(&w, ESPQ_ELIMIT, "ModelProto.graph.node[100000]: 100001 nodes or more, the limit is 100000 (--limit-nodes)");
   for (int i = 0; i < 100000; i++) wire_text(&node, 1, "x");
   wire_message(&graph, 1, &node);
   w = model_of(&graph);
-  expect(&w, ESPQ_ELIMIT, "ModelProto.graph.node[0].input[4096]: more than 4096 of them");
+  expect(&w, ESPQ_ELIMIT,
+         "ModelProto.graph.node[0].input[65536]: 65537 of them or more, the limit is 65536 (--limit-inputs)");
   for (int i = 0; i <= ESPQ_ONNX_MAX_ITEMS; i++) wire_bytes(&w, 14, "", 0);
   expect(&w, ESPQ_ELIMIT, "messages and strings");
 }

@@ -27,7 +27,8 @@ static espq_graph *decode_with(wire *t) {
 
 static void expect(wire *t, espq_status status, const char *text) {
   espq_graph *g = decode_with(t);
-  if (!CHECK(g == NULL && err.status == status && strstr(err.text, text) && strstr(err.text, "initializer 'w': ")))
+  if (!CHECK(g == NULL && err.status == status && strstr(err.text, text) &&
+             (strstr(err.text, "initializer 'w': ") || strstr(err.text, "initializer[0]"))))
     fprintf(stderr, "  expected %s '%s', got %s '%s'\n", espq_status_name(status), text, espq_status_name(err.status),
             err.text);
   espq_graph_free(g);
@@ -172,25 +173,25 @@ static void test_refused_types(void) {
 
 static void test_shapes(void) {
   static const int64_t negative[] = {2, -1}, wraps[] = {1ll << 62, 4}, huge[] = {1ll << 62, 1ll << 62, 1ll << 62, 4},
-                       much[] = {1ll << 33};
+                       much[] = {1ll << 31};
   wire t = make_tensor("w", FLOAT, negative, 2);
   wire_bytes(&t, RAW, "", 0);
   expect(&t, ESPQ_EFORMAT, "dimension 1 is -1");
   t = make_tensor("w", FLOAT, wraps, 2); /* the product is 0 modulo 2^64 */
   wire_bytes(&t, RAW, "", 0);
-  expect(&t, ESPQ_ELIMIT, "too many elements");
+  expect(&t, ESPQ_ELIMIT, "18446744073709551615 elements or more, the limit is 2147483648 (--limit-elements)");
   t = make_tensor("w", FLOAT, huge, 4);
-  expect(&t, ESPQ_ELIMIT, "too many elements");
-  t = make_tensor("w", FLOAT, much, 1); /* 32 GB are not allocated for a file of a few bytes */
-  expect(&t, ESPQ_EFORMAT, "needs 8589934592 elements in float_data (or raw_data), got 0");
+  expect(&t, ESPQ_ELIMIT, "18446744073709551615 elements or more, the limit is 2147483648 (--limit-elements)");
+  t = make_tensor("w", FLOAT, much, 1); /* 8 GB are not allocated for a file of a few bytes */
+  expect(&t, ESPQ_EFORMAT, "needs 2147483648 elements in float_data (or raw_data), got 0");
   t = make_tensor("w", INT8, much, 1);
   wire_bytes(&t, RAW, "1234", 4);
-  expect(&t, ESPQ_EFORMAT, "needs 8589934592 bytes, got 4");
+  expect(&t, ESPQ_EFORMAT, "needs 2147483648 bytes, got 4");
   wire packed = {0};
   for (int i = 0; i < 1000000; i++) wire_varint(&packed, 1);
   t = make_tensor("w", FLOAT, NULL, 0);
   wire_message(&t, 1, &packed);
-  expect(&t, ESPQ_ELIMIT, "1000000 dimensions, the limit is 8");
+  expect(&t, ESPQ_ELIMIT, "9 dimensions or more, the limit is 8 (--limit-rank)");
 }
 
 /* Scalars, tensors without elements, rank 8. */

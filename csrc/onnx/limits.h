@@ -1,0 +1,29 @@
+/* limits.h - how large a model may be before it is refused, in milliseconds and with ESPQ_ELIMIT.
+ *
+ *   espq_onnx_limits limits = espq_onnx_usual_limits;
+ *   limits.nodes = 1000;
+ *   espq_onnx_read("model.onnx", &limits, &graph, NULL, err);
+ */
+#ifndef ESPQ_ONNX_LIMITS_H
+#define ESPQ_ONNX_LIMITS_H
+
+#include <stdint.h>
+
+/* What a user may change: X(name, default, what it counts). The command line calls them --limit-<name>. */
+#define ESPQ_ONNX_LIMITS(X)                                                               \
+  X(bytes, 0x80000000, "bytes of a file, and of all its external data together")          \
+  X(nodes, 100000, "nodes in the whole model; initializers, inputs and value_info alike") \
+  X(inputs, 65536, "inputs of one node")                                                  \
+  X(elements, 0x80000000, "elements of one tensor in the file")                           \
+  X(depth, 64, "messages inside messages")                                                \
+  X(rank, 8, "dimensions of one tensor; never more than 8")
+
+typedef struct espq_onnx_limits {
+#define ESPQ_LIMIT_FIELD(name, usual, what) uint64_t name;
+  ESPQ_ONNX_LIMITS(ESPQ_LIMIT_FIELD)
+#undef ESPQ_LIMIT_FIELD
+} espq_onnx_limits;
+
+extern const espq_onnx_limits espq_onnx_usual_limits;
+
+#endif
