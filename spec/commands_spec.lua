@@ -98,7 +98,8 @@ describe("the commands", function()
     it("folds a model and says what changed", function()
       local r = espquant("optimize", MNIST, "-o", "o.onnx")
       assert.same({ 0, "" }, { r.status, r.stderr })
-      assert.matches("^fuse_bn_into_conv +5 changes\no.onnx: 16 nodes, before 21\n$", r.stdout)
+      assert.matches("^fuse_bn_into_conv +5 changes\no.onnx: 16 nodes, before 21\nlargest difference on random input: "
+        .. "%S+ of the largest number, in 'output'\n$", r.stdout)
       assert.equal(16, #assert(core.onnx_read(path "o.onnx")))
     end)
 
@@ -107,8 +108,23 @@ describe("the commands", function()
         "eliminate_identity,eliminate_nop_pad", "--json").stdout)
       assert.same({ output = "p.onnx", nodes = 21, nodes_before = 21, passes = {
         { name = "eliminate_identity", changes = 0 }, { name = "eliminate_nop_pad", changes = 0 },
-      } }, facts)
-      assert.matches("\nfuse_bn_into_conv\n", espquant("optimize", "--list-passes").stdout)
+      }, verify = { difference = 0, output = "output", compared = 1, skipped = {} } }, facts)
+    end)
+
+    it("lists the passes with what they do, and those that are refused with the reason", function()
+      local list = espquant("optimize", "--list").stdout
+      assert.matches("\neliminate_nop_cast\n    Before: x %-> Cast to", list)
+      assert.matches("\nfuse_bn_into_conv  (also in optimize_fp_model)\n    Before: Conv", list, 1, true)
+      assert.matches("\nsplit_clip  (only when named)\n", list, 1, true)
+      assert.matches("\nsplit_init  (refused: it cuts out", list, 1, true)
+      assert.equal(list, espquant("optimize", "--list-passes").stdout)
+      fails(2, { "pass 'fuse_qkv' is not done: it makes" }, "optimize", "m.onnx", "--passes", "nop,fuse_qkv")
+    end)
+
+    it("traces the changes, repeats the list, and leaves the proof out", function()
+      local r = espquant("optimize", MNIST, "-o", "t.onnx", "--trace", "--fixed-point", "--no-verify")
+      assert.matches("^fuse_bn_into_conv: BatchNormalization '", r.stderr)
+      assert.matches("^fuse_bn_into_conv +5 changes\nt.onnx: 16 nodes, before 21\n$", r.stdout)
     end)
 
     it("runs what is only run on request before the others", function()
@@ -117,11 +133,11 @@ describe("the commands", function()
           g:add_constant("low", core.tensor_from({ 0 }, "float32", {})) } }):output(1) })
       end)
       local r = espquant("optimize", "soft6.onnx", "-o", "hard.onnx", "--also", "cut_final_softmax,split_clip")
-      assert.same({ 0, "" }, { r.status, r.stderr })
+      assert.same({ 0, "espquant: note: output 'Softmax_out' was not compared\n" }, { r.status, r.stderr })
       assert.matches("^cut_final_softmax +1 change\nsplit_clip +1 change\nhard.onnx: 1 node, before 2\n$", r.stdout)
       r = espquant("optimize", "soft6.onnx", "-o", "hard.onnx", "--also", "split_clip", "--passes", "eliminate_identity")
-      assert.matches("^split_clip +1 change\nhard.onnx: 2 nodes, before 2\n$", r.stdout)
-      assert.matches("\nsplit_clip  %(only when named%)\n", espquant("optimize", "--list-passes").stdout)
+      assert.matches("^split_clip +1 change\nhard.onnx: 2 nodes, before 2\nlargest difference on random input: 0 of",
+        r.stdout)
     end)
 
     it("makes the batch dynamic", function()

@@ -283,7 +283,7 @@ describe("optimize", function()
 
   it("refuses an unknown pass and an empty list, which is a mistake", function()
     assert.error_matches(function() optimizer.optimize(conv_bn(), { "fuse_all" }) end,
-      "unknown pass 'fuse_all'; known are: eliminate_identity")
+      "unknown pass 'fuse_all'; known are: extract_constant")
     assert.has_error(function() optimizer.optimize(conv_bn(), {}) end, "the list of passes is empty")
   end)
 
@@ -314,148 +314,66 @@ describe("optimize", function()
 
   it("lists its passes, in a list of its own", function()
     local list, on_request = optimizer.get_available_passes()
-    assert.same({ "cut_final_softmax", "split_clip" }, on_request)
-    assert.same(require "espquant.passes".order, list)
+    assert.equal("adjust_add cut_final_softmax nop rename_input_output set_unique_name_for_nodes split_clip",
+      table.concat(on_request, " "))
+    assert.equal("extract_constant_to_initializer", list[1])
     list[1] = nil
-    assert.equal("eliminate_identity", optimizer.get_available_passes()[1])
-    for _, name in ipairs(optimizer.FP_MODEL_PASSES) do
-      assert.is_truthy(table.concat(optimizer.get_available_passes(), " "):find(name, 1, true), name)
-    end
-  end)
-end)
-
--- --- the batch ----------------------------------------------------------------------------------------------------
-
--- x of that shape -> Reshape to the constant -> Relu -> y
-local function reshape(shape, target, options)
-  options = options or {}
-  local b = harness.builder()
-  b.graph.opset = 14
-  local x = b.input("x", shape)
-  local y = b.node("Reshape", { x, b.integers("shape", target) }, { name = "flat", attrs = options.attrs })
-  b.output(b.node("Relu", { y }, { out = "y" }))
-  return b.graph
-end
-
-local function target_of(graph) return graph:node "flat":input(2).constant:totable() end
-
-describe("convert_model_batch_to_dynamic", function()
-  local dynamic = optimizer.convert_model_batch_to_dynamic
-
-  it("names the batch N, everywhere", function()
-    local b = harness.builder()
-    local conv = b.node("Conv", { b.input("x", { 1, 3, 4, 4 }), b.random("w", { 4, 3, 1, 1 }) }, { out = "c" })
-    b.output(b.node("Flatten", { conv }, { out = "y" }))
-    local before = tostring(b.graph)
-    local graph = dynamic(b.graph)
-    assert.same({ "N", 3, 4, 4 }, graph.inputs[1].shape)
-    assert.same({ "N", 4, 4, 4 }, graph:value "c".shape)
-    assert.same({ "N", 64 }, graph.outputs[1].shape)
-    assert.equal(before, tostring(b.graph))
+    assert.equal("extract_constant_to_initializer", optimizer.get_available_passes()[1])
   end)
 
-  it("keeps a name that there is, and lends it to the inputs without one", function()
-    local b = harness.builder()
-    local x, y, z = b.input("x", { "batch", 3 }), b.input("y", { false, 3 }), b.input("z", { 1, 3 })
-    b.output(b.node("Add", { b.node("Add", { x, y }), z }))
-    assert.same({ { "batch", 3 }, { "batch", 3 }, { 1, 3 } }, shapes_of(dynamic(b.graph).inputs))
-  end)
-
-  it("names a first dimension of which nothing is known", function()
-    assert.same({ "N", 4 }, dynamic(reshape({ false, 4 }, { 0, 4 })).inputs[1].shape)
-  end)
-
-  it("rewrites a Reshape that begins with the batch, so that any number of images runs", function()
-    for _, case in ipairs {
-      { { 1, 4, 2 }, { 1, 8 }, { 0, 8 }, { "N", 8 } }, { { 1, 4, 2 }, { 1, -1 }, { 0, -1 }, { "N", 8 } },
-      { { 3, 4, 2 }, { 3, 2, 4 }, { 0, 2, 4 }, { "N", 2, 4 } },
-      { { 1, 4, 2 }, { 1, 2, 1, -1 }, { 0, 2, 1, -1 }, { "N", 2, 1, 4 } },
-    } do
-      local model = reshape(case[1], case[2])
-      local graph = dynamic(model)
-      assert.same(case[3], target_of(graph))
-      assert.same(case[4], graph.outputs[1].shape)
-      assert.same(case[2], target_of(model))
-      local y = harness.run(graph)[1]
-      assert.equal(2, y.shape[1])
+  it("knows the original's passes, and the Before and After of every pass", function()
+    assert.same({
+      "fuse_bn_into_conv", "fuse_add_bias_into_conv", "fuse_pad_into_conv", "fuse_matmul_add_bias_into_gemm",
+      "fuse_transpose_into_gemm", "eliminate_nop_flatten", "eliminate_nop_pad", "eliminate_nop_transpose",
+      "eliminate_unused_initializer", "eliminate_duplicate_initializer", "name_fused_gemms", "fuse_bn_into_gemm",
+    }, optimizer.FP_MODEL_PASSES)
+    for _, entry in ipairs(optimizer.passes()) do
+      if not entry.refused then
+        assert.matches("^Before: .*After: ", entry.text, 1, false)
+        assert.is_boolean(entry.default)
+        assert.is_truthy(io.open("spec/passes/" .. entry.name .. "_spec.lua"), "no spec of " .. entry.name)
+      end
     end
   end)
 
-  it("keeps what follows the batch already", function()
-    for _, target in ipairs { { 0, 8 }, { -1, 8 }, { 0, -1 } } do
-      assert.same(target, target_of(dynamic(reshape({ 1, 4, 2 }, target))))
+  it("repeats the list on request until nothing changes", function()
+    local b = harness.builder()
+    local x = b.node("Identity", { b.node("Relu", { b.input("x", { 2, 3 }) }) })
+    b.output(b.node("Transpose", { b.node("Transpose", { x }) }, { out = "y" }))
+    local list = { "eliminate_nop_transpose", "fuse_consecutive_transposes" }
+    assert.equal("Relu Identity Transpose", harness.ops((optimizer.optimize(b.graph, list))))
+    local graph, counts = optimizer.optimize(b.graph, list, { fixed_point = true })
+    assert.equal("Relu Identity", harness.ops(graph))
+    assert.same({ eliminate_nop_transpose = 1, fuse_consecutive_transposes = 1 }, counts)
+    assert.error_matches(function() optimizer.optimize(b.graph, list, { fixpoint = true }) end, "option 'fixpoint'")
+  end)
+
+  it("proves on random input that nothing changed", function()
+    local _, _, facts = optimizer.optimize(conv_bn(), nil, { verify = true })
+    assert.same({ "y", 1, {} }, { facts.output, facts.compared, facts.skipped })
+    assert.is_true(facts.difference < 1e-5)
+    assert.is_nil((select(3, optimizer.optimize(conv_bn()))))
+  end)
+
+  it("says why nothing can be proved", function()
+    local b = harness.builder()
+    b.output(b.node("Unheard", { b.input("x", { 1, 3 }) }, { name = "odd" }))
+    local _, _, facts = optimizer.optimize(b.graph, nil, { verify = true })
+    assert.matches("Unheard 'odd'", facts.unknown, 1, true)
+  end)
+
+  it("refuses a pass that changes a result", function()
+    local passes = require "espquant.passes"
+    local nop, run = passes.get "nop", nil
+    run, nop.run = nop.run, function(graph)
+      local w = graph:value "w"
+      if w.constant:max() > 50 then return 0 end
+      w:set_constant(w.constant + 100)
+      return 1
     end
-  end)
-
-  it("rewrites a 1 that was left in a model of dynamic batch, and keeps other numbers there", function()
-    assert.same({ 0, 8 }, target_of(dynamic(reshape({ "N", 4, 2 }, { 1, 8 }))))
-    assert.same({ 4, -1 }, target_of(dynamic(reshape({ "N", 4, 2 }, { 4, -1 }))))
-  end)
-
-  it("takes the 0 for the batch where it meant a zero, unless there is one", function()
-    for _, target in ipairs { { 1, 8 }, { 1, -1 } } do
-      local graph = dynamic(reshape({ 1, 4, 2 }, target, { attrs = { allowzero = 1 } }))
-      assert.same({ 0, target[2] }, target_of(graph))
-      assert.equal(0, graph:node_list()[1]:attr "allowzero")
-    end
-    local err = raised(dynamic, reshape({ 1, 4, 0 }, { 1, 0, 7 }, { attrs = { allowzero = 1 } }))
-    assert.equal("unsupported", err.code)
-  end)
-
-  it("gives each of two Reshapes its own constant", function()
-    local b = harness.builder()
-    local x, shape, w = b.input("x", { 1, 8 }), b.integers("shape", { 1, 4, 2 }), b.random("w", { 8 })
-    b.output(b.node("Reshape", { x, shape }, { name = "flat", out = "y" }))
-    b.output(b.node("Reshape", { w, shape }, { name = "constant", out = "z" }))
-    local graph = dynamic(b.graph)
-    assert.same({ 0, 4, 2 }, target_of(graph))
-    assert.same({ 1, 4, 2 }, graph:node "constant":input(2).constant:totable())
-    assert.equal("flat_shape", graph:node "flat":input(2).name)
-  end)
-
-  it("leaves a Reshape alone that no input reaches, however long the way", function()
-    local b = harness.builder()
-    local w = b.node("Transpose", { b.random("w", { 4, 3 }) })
-    w = b.node("Reshape", { w, b.integers("shape", { 12, 1 }) }, { name = "flat" })
-    b.output(b.node("MatMul", { b.input("x", { 1, 12 }), w }))
-    assert.same({ 12, 1 }, target_of(dynamic(b.graph)))
-  end)
-
-  it("refuses by name a Reshape that mixes the batch with other axes", function()
-    for _, case in ipairs {
-      { { 1, 8 }, { 4, 2 } }, { { 2, 8 }, { 4, 4 } }, { { 2, 8 }, { 16 } }, { { 4, 2, 2 }, { 2, 8 } },
-    } do
-      local err = raised(dynamic, reshape(case[1], case[2]))
-      assert.equal("unsupported", err.code)
-      assert.matches("Reshape 'flat': its constant shape {", err.message, 1, true)
-    end
-  end)
-
-  it("refuses a Reshape to the batch of something that does not begin with it", function()
-    local b = harness.builder()
-    local x = b.node("Transpose", { b.input("x", { 2, 8 }) })
-    b.output(b.node("Reshape", { x, b.integers("shape", { 2, 8 }) }, { name = "flat" }))
-    assert.matches("Reshape 'flat'", raised(dynamic, b.graph).message, 1, true)
-  end)
-
-  it("refuses inputs of several batches, and leaves scalars", function()
-    local b = harness.builder()
-    b.output(b.node("Add", { b.input("x", { 1, 3 }), b.input("y", { 3 }) }))
-    local err = raised(dynamic, b.graph)
-    assert.equal("unsupported", err.code)
-    assert.equal("input 'y' begins with 3, the batch is 1", err.message)
-    b = harness.builder()
-    b.output(b.node("Add", { b.input("x", { 1, 3 }), b.input("y", {}) }))
-    assert.same({ { "N", 3 }, {} }, shapes_of(dynamic(b.graph).inputs))
-  end)
-
-  it("refuses a model without input or without batch", function()
-    local b = harness.builder()
-    b.output(b.node("Relu", { b.random("c", { 3 }) }))
-    assert.equal("the model has no input", raised(dynamic, b.graph).message)
-    b = harness.builder()
-    b.output(b.node("Relu", { b.input("x", {}) }))
-    local err = raised(dynamic, b.graph)
-    assert.same({ "format", "input 'x' has no batch dimension" }, { err.code, err.message })
+    local err = raised(optimizer.optimize, conv_bn(), { "nop" }, { verify = true })
+    nop.run = run
+    assert.equal("bug", err.code)
+    assert.matches("output 'y' differs by", err.message, 1, true)
   end)
 end)

@@ -1,6 +1,7 @@
 local P, pass = require "espquant.pattern", require "espquant.pass"
 local core = require "espquant.core"
 local harness = require "spec.support.pass_harness"
+local optimizer = require "espquant.optimizer"
 local passes = require "espquant.passes"
 
 local function chain(op_type, length)
@@ -205,5 +206,29 @@ describe("the list of passes", function()
     end
     assert.equal(#passes.order + #passes.on_request, files)
     assert.same({}, listed, "passes without a spec")
+  end)
+
+  it("knows every pass of ONNX Optimizer 0.2.6 and 0.4.2, or refuses it with the reason", function()
+    local names = [[adjust_add eliminate_nop_cast eliminate_nop_dropout eliminate_nop_flatten
+      extract_constant_to_initializer eliminate_consecutive_idempotent_ops eliminate_if_with_const_cond
+      eliminate_nop_monotone_argmax eliminate_nop_pad eliminate_nop_concat eliminate_nop_split eliminate_nop_expand
+      eliminate_shape_gather eliminate_slice_after_shape eliminate_nop_transpose fuse_add_bias_into_conv
+      fuse_bn_into_conv fuse_consecutive_concats fuse_consecutive_log_softmax fuse_consecutive_reduce_unsqueeze
+      fuse_consecutive_squeezes fuse_consecutive_transposes fuse_matmul_add_bias_into_gemm fuse_pad_into_conv
+      fuse_pad_into_pool fuse_transpose_into_gemm replace_einsum_with_matmul lift_lexical_references
+      fuse_concat_into_reshape eliminate_nop_reshape eliminate_nop_with_unit eliminate_common_subexpression
+      fuse_consecutive_unsqueezes eliminate_deadend eliminate_identity eliminate_shape_op fuse_consecutive_slices
+      eliminate_unused_initializer eliminate_duplicate_initializer rewrite_where rename_input_output
+      set_unique_name_for_nodes nop split_init split_predict adjust_slice_and_matmul fuse_qkv rewrite_input_dtype]]
+    local known, refused = {}, {}
+    for _, entry in ipairs(optimizer.passes()) do
+      known[entry.name] = true
+      if entry.refused then refused[#refused + 1] = entry.name end
+    end
+    for name in names:gmatch "%S+" do assert.is_true(known[name], name) end
+    assert.equal(7, #refused)
+    for _, name in ipairs(refused) do
+      assert.error_matches(function() optimizer.optimize(core.graph {}, { name }) end, "pass '" .. name .. "' is not ")
+    end
   end)
 end)

@@ -44,6 +44,12 @@ function M.of_function(f)
   return signature:gsub("%)%s+.*$", ")"), block_ending_at(lines, info.linedefined - 1)
 end
 
+--- The doc comment that opens a module's file, "" without one.
+function M.of_module(name)
+  local path = package.searchpath(name, package.path)
+  return path and block_starting_at(read_lines(path), 1) or ""
+end
+
 local function c_texts()
   local found, texts = pcall(require, "espquant.doc")
   return found and texts or {}

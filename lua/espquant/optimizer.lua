@@ -2,6 +2,7 @@
 ---
 ---     local path  = optimizer.optimize_fp_model("mnist.onnx")             -- writes mnist_optimized.onnx
 ---     local model = optimizer.optimize(model, { "fuse_bn_into_conv" })    -- a new model
+---     local model, counts, facts = optimizer.optimize(model, nil, { fixed_point = true, verify = true })
 ---     local model = optimizer.convert_model_batch_to_dynamic(model)
 ---
 --- The model that is given is never changed.
@@ -9,18 +10,22 @@
 local core = require "espquant.core"
 local errors = require "espquant.errors"
 local folded_names = require "espquant.folded_names"
+local help = require "espquant.help"
 local onnx = require "espquant.onnx"
 local pass = require "espquant.pass"
 local passes = require "espquant.passes"
+local proof = require "espquant.proof"
 
 local M = {}
 
 --- The passes of optimize_fp_model, in the original's order.
-M.FP_MODEL_PASSES = {
-  "fuse_bn_into_conv", "fuse_add_bias_into_conv", "fuse_pad_into_conv", "fuse_matmul_add_bias_into_gemm",
-  "fuse_transpose_into_gemm", "eliminate_nop_flatten", "eliminate_nop_pad", "eliminate_nop_transpose",
-  "eliminate_unused_initializer", "eliminate_duplicate_initializer", "name_fused_gemms", "fuse_bn_into_gemm",
-}
+M.FP_MODEL_PASSES = passes.original
+
+--- Names of passes that ONNX Optimizer has and that are not done here -> the reason.
+M.REFUSED_PASSES = passes.refused
+
+-- Differences beyond this are no rounding.
+local MOST_DIFFERENCE = 1e-3
 
 --- Names of all passes, in the order in which `optimize` without a list applies them. A second list: those that only
 --- run when they are named, since they change the outputs or suit some chips only.
@@ -28,13 +33,32 @@ function M.get_available_passes()
   return { table.unpack(passes.order) }, { table.unpack(passes.on_request) }
 end
 
+--- What there is to know of every pass, a list of { name =, text = its Before and After, default = whether `optimize`
+--- runs it without a list, original = whether optimize_fp_model does }; then the refused: { name =, refused = why }.
+function M.passes()
+  local list, original = {}, {}
+  for _, name in ipairs(passes.original) do original[name] = true end
+  for _, names in ipairs { passes.order, passes.on_request } do
+    for _, name in ipairs(names) do
+      list[#list + 1] = {
+        name = name, text = help.of_module("espquant.passes." .. name), default = names == passes.order,
+        original = original[name] or false,
+      }
+    end
+  end
+  local refused = {}
+  for name, why in pairs(passes.refused) do refused[#refused + 1] = { name = name, refused = why } end
+  table.sort(refused, function(a, b) return a.name < b.name end)
+  return table.move(refused, 1, #refused, #list + 1, list)
+end
+
 local function find(name)
   local p = passes.get(name)
-  if not p then
-    local known = table.concat(passes.order, ", ") .. ", " .. table.concat(passes.on_request, ", ")
-    error(("unknown pass '%s'; known are: %s"):format(tostring(name), known), 0)
-  end
-  return p
+  if p then return p end
+  local why = passes.refused[name]
+  if why then error(("pass '%s' is not done: %s"):format(name, why), 0) end
+  local known = table.concat(passes.order, ", ") .. ", " .. table.concat(passes.on_request, ", ")
+  error(("unknown pass '%s'; known are: %s"):format(tostring(name), known), 0)
 end
 
 -- Their subgraphs read tensors by name, where passes cannot see it.
@@ -59,18 +83,53 @@ local function find_all(names)
   return list
 end
 
---- A copy of the model after the named passes (default: all), each to its fixed point. Returns the copy and a table
---- pass name -> number of changes. trace(pass name, node label) is told of each rewrite. Raises for an unknown name,
---- for a model whose shapes do not fit, and for one that holds subgraphs.
-function M.optimize(model, names, trace)
-  local list = find_all(names or passes.order)
-  local graph, counts = copy_of(model), {}
+local OPTIONS = { trace = true, fixed_point = true, verify = true }
+
+-- Passes undo each other's work no more often than this.
+local MOST_ROUNDS = 100
+
+-- One round; returns how many changes there were.
+local function apply_all(graph, list, counts, trace)
+  local total = 0
   for _, p in ipairs(list) do
     local n = p:apply(graph, trace)
     counts[p.name] = (counts[p.name] or 0) + n
     if n > 0 then errors.check(graph:infer_shapes()) end
+    total = total + n
   end
-  return graph, counts
+  return total
+end
+
+local function prove(before, graph)
+  local facts, why = proof.compare(before, graph)
+  if not facts then return { unknown = why } end
+  if facts.difference <= MOST_DIFFERENCE then return facts end
+  errors.raise("bug", ("after optimization output '%s' differs by %.2g of its largest number; name the passes one by "
+    .. "one to find the one that does it"):format(facts.output, facts.difference))
+end
+
+--- A copy of the model after the named passes (default: all but those on request), each to its fixed point. Returns the
+--- copy, a table pass name -> number of changes, and the facts of `verify`. Options:
+---   trace(pass name, node label)   is told of each rewrite (a function in place of the options is this one)
+---   fixed_point = true             repeats the whole list until nothing changes
+---   verify = true                  runs both models on the same random input; the third result is
+---                                  { difference =, output =, compared =, skipped = } or { unknown = why }
+--- Raises for an unknown name, for a model whose shapes do not fit, for one that holds subgraphs, and when verification
+--- finds a difference beyond rounding.
+function M.optimize(model, names, options)
+  if type(options) == "function" then options = { trace = options } end
+  options = options or {}
+  for key in pairs(options) do
+    if not OPTIONS[key] then error(("optimize: unknown option '%s'"):format(tostring(key)), 2) end
+  end
+  local list = find_all(names or passes.order)
+  local graph, counts, rounds = copy_of(model), {}, 0
+  local before = options.verify and copy_of(model)
+  repeat
+    rounds = rounds + 1
+    if rounds > MOST_ROUNDS then error("the passes do not come to an end; name fewer of them", 0) end
+  until apply_all(graph, list, counts, options.trace) == 0 or not options.fixed_point
+  return graph, counts, before and prove(before, graph) or nil
 end
 
 --- The names of the list `also` (or nil) and then those of `list` (default: FP_MODEL_PASSES), as a new list.

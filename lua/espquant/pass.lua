@@ -10,6 +10,7 @@
 --- p:apply(graph) repeats until nothing changes and returns how many changes were made: 0 the second time. A rewrite
 --- leaves the graph in topological order, and a graph that it declines as it was.
 
+local core = require "espquant.core"
 local pattern = require "espquant.pattern"
 
 local Pass = { __name = "espquant.pass" }
@@ -106,6 +107,18 @@ function M.set_constant(graph, node, i, tensor, suffix)
   else
     assert(node:set_input(i, assert(graph:add_constant(constant_name(graph, node, suffix), tensor))))
   end
+end
+
+--- Gives the list of integers to the node where its opset keeps it: in input i if it has one, else in the attribute.
+function M.set_integers(graph, node, name, i, list)
+  if not node:input(i) then assert(node:set_attr(name, list, "ints"))
+  else M.set_constant(graph, node, i, core.tensor_from(list, "int64"), name) end
+end
+
+--- Lets the readers of `node` read this tensor and removes the node; false where it makes a graph output.
+function M.replace_by_constant(graph, node, tensor)
+  if node:output(1).is_output then return false end
+  return M.replace(graph, node, assert(graph:add_constant(nil, tensor)))
 end
 
 local function is_integers(list)

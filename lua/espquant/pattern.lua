@@ -57,6 +57,13 @@ end
 
 function M.any(name) return pattern { kind = "any", capture = name } end
 
+--- As P.<OpType>{...} for a node of any of these operators: P.one_of({ "Relu", "Abs" }, { P.any "x" }).
+function M.one_of(ops, inputs)
+  local set = {}
+  for _, op in ipairs(ops) do set[op] = true end
+  return pattern { kind = "op", ops = set, inputs = inputs }
+end
+
 function M.const(name) return pattern { kind = "const", capture = name } end
 
 function M.opt(inner) return pattern { kind = "opt", inner = inner } end
@@ -113,7 +120,7 @@ local function has_one_result(node)
 end
 
 local function match_node(p, node, captures)
-  if node.op_type ~= p.op or node.domain ~= "" then return false end
+  if not p.ops[node.op_type] or node.domain ~= "" then return false end
   if not has_attributes(p, node) or not has_one_result(node) then return false end
   if p.commutes then return match_any_order(p, node, captures) end
   return match_inputs(p, node, captures, false) and remember(p, node, captures)
@@ -139,6 +146,6 @@ end
 return setmetatable(M, {
   __index = function(_, op)
     if not op:match "^%u" then error(("no kind of pattern is called '%s'"):format(op), 2) end
-    return function(inputs) return pattern { kind = "op", op = op, inputs = inputs } end
+    return function(inputs) return M.one_of({ op }, inputs) end
   end,
 })

@@ -10,6 +10,10 @@ local M = { name = "optimize", summary = "fold and remove nodes of a float model
 
 -- The list of names in "a,b", checked.
 local function pass_list(text)
+  for name in text:gmatch "[^,]+" do
+    local why = optimizer.REFUSED_PASSES[name]
+    if why then return nil, ("pass '%s' is not done: %s"):format(name, why) end
+  end
   local known, on_request = optimizer.get_available_passes()
   table.move(on_request, 1, #on_request, #known + 1, known)
   local list, message = command.name_list(text, "pass", known)
@@ -20,11 +24,14 @@ function M.configure(parser)
   command.add_model(parser):args "?"
   parser:option "-o --output":argname "FILE":description "Where to write (default: MODEL_optimized.onnx)."
   parser:option "--passes":argname "A,B":convert(pass_list)
-    :description "Only these passes, in this order (default: those of the original toolkit's optimize_fp_model)."
+    :description "Only these passes, in this order (default: --list tells which)."
   parser:option "--also":argname "A,B":convert(pass_list)
     :description "Run these before the passes above, for instance cut_final_softmax,split_clip."
   parser:flag "--dynamic-batch":description "Make the first dimension of the inputs symbolic first."
-  parser:flag "--list-passes":description "Print the names of all passes and stop."
+  parser:flag "--fixed-point":description "Repeat the whole list until nothing changes."
+  parser:flag "--trace":description "Print each change: the pass and the node, on standard error."
+  parser:flag "--no-verify":description "Do not compare the model before and after on random input."
+  parser:flag "--list-passes --list":description "Print all passes with what they do, and stop."
   command.add_json(parser)
 end
 
@@ -37,11 +44,37 @@ local function print_changes(streams, facts)
   streams.stdout:write(("%s: %s, before %d\n"):format(facts.output, nodes, facts.nodes_before))
 end
 
+local function print_verification(streams, facts)
+  if facts.unknown then
+    streams.stderr:write("espquant: note: not compared on random input: ", facts.unknown, "\n")
+    return
+  end
+  if facts.compared > 0 then
+    streams.stdout:write(("largest difference on random input: %.2g of the largest number, in '%s'\n")
+      :format(facts.difference, facts.output))
+  end
+  for _, name in ipairs(facts.skipped) do
+    streams.stderr:write(("espquant: note: output '%s' was not compared\n"):format(name))
+  end
+end
+
+-- How a pass runs: only when it is named, ...
+local function mark(entry)
+  if entry.refused then return "  (refused: " .. entry.refused .. ")" end
+  if not entry.default then return "  (only when named)" end
+  return entry.original and "  (also in optimize_fp_model)" or ""
+end
+
 local function list_passes(streams)
-  local usual, on_request = optimizer.get_available_passes()
-  streams.stdout:write(table.concat(usual, "\n"), "\n")
-  for _, name in ipairs(on_request) do streams.stdout:write(name, "  (only when named)\n") end
+  for _, entry in ipairs(optimizer.passes()) do
+    streams.stdout:write(entry.name, mark(entry), "\n")
+    for line in (entry.text or ""):gmatch "[^\n]+" do streams.stdout:write("    ", line, "\n") end
+  end
   return true
+end
+
+local function tracer(streams)
+  return function(name, label) streams.stderr:write(name, ": ", label, "\n") end
 end
 
 function M.run(args, streams)
@@ -51,13 +84,21 @@ function M.run(args, streams)
   local wrong = command.overwrites(output, args.model)
   if wrong then return command.usage(streams, wrong) end
   local model = command.model(args.model, args, streams)
-  local before, names = #model, optimizer.with_passes(args.also, args.passes)
+  local before, names = #model, optimizer.with_passes(args.also, args.passes or (optimizer.get_available_passes()))
   if args.dynamic_batch then model = optimizer.convert_model_batch_to_dynamic(model) end
-  local graph, counts = optimizer.optimize(model, names)
+  local graph, counts, proof = optimizer.optimize(model, names, {
+    trace = args.trace and tracer(streams), fixed_point = args.fixed_point, verify = not args.no_verify,
+  })
   errors.check(onnx.save(graph, output))
-  local facts = { output = output, nodes_before = before, nodes = #graph, passes = json.array() }
+  if proof and proof.skipped then json.array(proof.skipped) end
+  local facts = { output = output, nodes_before = before, nodes = #graph, passes = json.array(), verify = proof }
   for i, name in ipairs(names) do facts.passes[i] = { name = name, changes = counts[name] } end
-  if args.json then command.print_json(streams, facts) else print_changes(streams, facts) end
+  if args.json then
+    command.print_json(streams, facts)
+  else
+    print_changes(streams, facts)
+    if proof then print_verification(streams, proof) end
+  end
   return true
 end
 
