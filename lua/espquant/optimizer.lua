@@ -101,7 +101,8 @@ local function apply_all(graph, list, counts, trace)
 end
 
 local function prove(before, graph)
-  local facts, why = proof.compare(before, graph)
+  local facts, why, broken = proof.compare(before, graph)
+  if broken then errors.raise("bug", "the optimized model does not run: " .. why) end
   if not facts then return { unknown = why } end
   if facts.difference <= MOST_DIFFERENCE then return facts end
   errors.raise("bug", ("after optimization output '%s' differs by %.2g of its largest number; name the passes one by "

@@ -61,15 +61,15 @@ local function difference(a, b)
 end
 
 --- Runs both on the same input: { difference = the largest, relative to the output's largest number, output = where,
---- compared = how many outputs, skipped = names of those that only one has or that are not finite }; or nil and why it
---- cannot be told. Shapes are inferred in both.
+--- compared = how many outputs, skipped = names of those that only one has or that are not finite }; or nil, why it
+--- cannot be told, and true if `before` runs and `after` does not. Shapes are inferred in both.
 function M.compare(before, after)
   local inputs, message = inputs_of(before)
   if not inputs then return nil, message end
   local a, why = run(before, inputs)
   if not a then return nil, why end
   local b, fault = run(after, inputs)
-  if not b then return nil, fault end
+  if not b then return nil, fault, true end
   local facts = { difference = 0.0, compared = 0, skipped = {} }
   for _, value in ipairs(before.outputs) do
     local name = value.name
