@@ -16,7 +16,7 @@ espq_status espq_graph_new(espq_graph **out, espq_error *err) {
     espq_graph_free(g);
     return espq_fail_memory(err);
   }
-  g->name = g->doc = g->producer = "";
+  g->name = g->doc = g->producer = g->producer_version = g->domain = "";
   g->ir_version = 8;
   g->opset = 13;
   g->first = g->last = ESPQ_NONE;
@@ -40,9 +40,21 @@ void espq_graph_free(espq_graph *graph) {
   espq_free(graph->inputs);
   espq_free(graph->outputs);
   espq_free(graph->opsets);
+  espq_free(graph->metadata);
   espq_names_free(graph->names);
   espq_arena_free(graph->arena);
   espq_free(graph);
+}
+
+espq_status espq_graph_add_metadata(espq_graph *graph, const char *key, const char *value, espq_error *err) {
+  espq_metadata *grown =
+      espq_grow(graph->metadata, &graph->metadata_capacity, graph->nmetadata + 1, sizeof *graph->metadata);
+  if (!grown) return espq_fail_memory(err);
+  graph->metadata = grown;
+  espq_metadata line = {espq_arena_strdup(graph->arena, key), espq_arena_strdup(graph->arena, value)};
+  if (!line.key || !line.value) return espq_fail_memory(err);
+  graph->metadata[graph->nmetadata++] = line;
+  return ESPQ_OK;
 }
 
 size_t espq_graph_bytes(const espq_graph *graph) {

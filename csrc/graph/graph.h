@@ -117,9 +117,18 @@ typedef enum espq_arithmetic {
   ESPQ_ARITHMETIC_V1_CHANNEL /* ESP-DL v1, int8 only: an exponent per output channel, 16-bit bias, two shifts */
 } espq_arithmetic;
 
+/* What a file says about the model, carried along unread. */
+typedef struct espq_metadata {
+  const char *key, *value;
+} espq_metadata;
+
 typedef struct espq_graph {
   espq_arena *arena;
   const char *name, *doc, *producer;
+  const char *producer_version, *domain; /* of the model; "" is absent, as in the texts above */
+  int64_t model_version;
+  espq_metadata *metadata;
+  size_t nmetadata, metadata_capacity;
   espq_arithmetic arithmetic;
   int64_t ir_version;
   int64_t opset;      /* version of the default domain */
@@ -142,6 +151,8 @@ espq_status espq_graph_new(espq_graph **out, espq_error *err);
 void espq_graph_free(espq_graph *graph); /* NULL is allowed */
 /* Ids change: removed elements are dropped. Constants are shared, not copied. */
 espq_status espq_graph_clone(const espq_graph *graph, espq_graph **out, espq_error *err);
+/* One more line of metadata; copied. */
+espq_status espq_graph_add_metadata(espq_graph *graph, const char *key, const char *value, espq_error *err);
 size_t espq_graph_bytes(const espq_graph *graph); /* structure plus constants */
 
 /* --- values --- */

@@ -164,18 +164,25 @@ static espq_status clone_header(const espq_graph *g, espq_graph *to, espq_error 
   to->name = espq_arena_strdup(to->arena, g->name);
   to->doc = espq_arena_strdup(to->arena, g->doc);
   to->producer = espq_arena_strdup(to->arena, g->producer);
+  to->producer_version = espq_arena_strdup(to->arena, g->producer_version);
+  to->domain = espq_arena_strdup(to->arena, g->domain);
+  to->model_version = g->model_version;
   to->arithmetic = g->arithmetic;
   to->ir_version = g->ir_version;
   to->opset = g->opset;
   to->opsets = espq_grow(NULL, &to->opsets_capacity, g->nopsets + 1, sizeof *to->opsets);
-  if (!to->name || !to->doc || !to->producer || !to->opsets) return espq_fail_memory(err);
+  if (!to->name || !to->doc || !to->producer || !to->producer_version || !to->domain || !to->opsets)
+    return espq_fail_memory(err);
   for (; to->nopsets < g->nopsets; to->nopsets++) {
     espq_opset *o = &to->opsets[to->nopsets];
     *o = g->opsets[to->nopsets];
     o->domain = espq_arena_strdup(to->arena, o->domain);
     if (!o->domain) return espq_fail_memory(err);
   }
-  return ESPQ_OK;
+  espq_status status = ESPQ_OK;
+  for (size_t i = 0; i < g->nmetadata && !status; i++)
+    status = espq_graph_add_metadata(to, g->metadata[i].key, g->metadata[i].value, err);
+  return status;
 }
 
 static espq_status clone_into(const espq_graph *g, espq_graph *to, espq_id *map, espq_error *err) {

@@ -139,6 +139,22 @@ static int graph_producer(lua_State *L) {
   return 1;
 }
 
+static int graph_producer_version(lua_State *L) {
+  lua_pushstring(L, espq_lua_checkgraph(L, 1)->graph->producer_version);
+  return 1;
+}
+
+/* What the file notes about the model: a table key -> value, made anew. */
+static int graph_metadata(lua_State *L) {
+  const espq_graph *g = espq_lua_checkgraph(L, 1)->graph;
+  lua_newtable(L);
+  for (size_t i = 0; i < g->nmetadata; i++) {
+    lua_pushstring(L, g->metadata[i].value);
+    lua_setfield(L, -2, g->metadata[i].key);
+  }
+  return 1;
+}
+
 static int graph_opset(lua_State *L) {
   lua_pushinteger(L, espq_lua_checkgraph(L, 1)->graph->opset);
   return 1;
@@ -388,6 +404,16 @@ static const luaL_Reg fields[] = {{"arithmetic", graph_arithmetic}, {"inputs", g
                                   {"ir_version", graph_ir_version}, {"name", graph_name_get},
                                   {"opset", graph_opset},           {"outputs", graph_outputs},
                                   {"producer", graph_producer},     {NULL, NULL}};
+static const luaL_Reg fields[] = {{"arithmetic", graph_arithmetic},
+                                  {"inputs", graph_inputs},
+                                  {"ir_version", graph_ir_version},
+                                  {"metadata", graph_metadata},
+                                  {"name", graph_name_get},
+                                  {"opset", graph_opset},
+                                  {"outputs", graph_outputs},
+                                  {"producer", graph_producer},
+                                  {"producer_version", graph_producer_version},
+                                  {NULL, NULL}};
 
 static const luaL_Reg setters[] = {
     {"arithmetic", graph_set_arithmetic}, {"ir_version", graph_set_ir_version}, {"name", graph_set_name},

@@ -435,6 +435,22 @@ static espq_status check_supported(reader *r) {
   return ESPQ_OK;
 }
 
+/* Who made the model, and what they noted in it. */
+static espq_status read_about(reader *r) {
+  espq_graph *g = r->graph;
+  const Onnx__ModelProto *m = r->model;
+  g->producer = espq_arena_strdup(g->arena, espq_onnx_text(m->producer_name));
+  g->producer_version = espq_arena_strdup(g->arena, espq_onnx_text(m->producer_version));
+  g->domain = espq_arena_strdup(g->arena, espq_onnx_text(m->domain));
+  g->model_version = m->model_version;
+  espq_status status = g->producer && g->producer_version && g->domain ? ESPQ_OK : espq_fail_memory(r->err);
+  for (size_t i = 0; i < m->n_metadata_props && !status; i++) {
+    const Onnx__StringStringEntryProto *p = m->metadata_props[i];
+    status = espq_graph_add_metadata(g, espq_onnx_text(p->key), espq_onnx_text(p->value), r->err);
+  }
+  return status;
+}
+
 static espq_status read_header(reader *r) {
   espq_graph *g = r->graph;
   const char *name = espq_onnx_text(r->proto->name);
@@ -444,8 +460,7 @@ static espq_status read_header(reader *r) {
   if (status) return status;
   g->name = espq_arena_strdup(g->arena, *name ? name : "main_graph");
   g->doc = espq_arena_strdup(g->arena, espq_onnx_text(r->proto->doc_string));
-  g->producer = espq_arena_strdup(g->arena, espq_onnx_text(r->model->producer_name));
-  return g->name && g->doc && g->producer ? ESPQ_OK : espq_fail_memory(r->err);
+  return g->name && g->doc ? read_about(r) : espq_fail_memory(r->err);
 }
 
 static espq_status read_graph(reader *r) {

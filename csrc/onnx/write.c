@@ -202,12 +202,29 @@ static void fill_opsets(writer *w, Onnx__ModelProto *m) {
 
 static int64_t ir_version(int64_t ir) { return ir < IR_MIN ? IR_MIN : ir > ESPQ_ONNX_IR_MAX ? ESPQ_ONNX_IR_MAX : ir; }
 
+static void metadata_init(void *m) { onnx__string_string_entry_proto__init(m); }
+
+static void fill_metadata(writer *w, Onnx__ModelProto *m) {
+  const espq_graph *g = w->graph;
+  m->metadata_props = MAKE_LIST(w, Onnx__StringStringEntryProto, metadata_init, g->nmetadata);
+  if (!m->metadata_props) return;
+  for (; m->n_metadata_props < g->nmetadata; m->n_metadata_props++) {
+    m->metadata_props[m->n_metadata_props]->key = (char *)g->metadata[m->n_metadata_props].key;
+    m->metadata_props[m->n_metadata_props]->value = (char *)g->metadata[m->n_metadata_props].value;
+  }
+}
+
 static void fill_model(writer *w, Onnx__ModelProto *m) {
   m->has_ir_version = 1;
   m->ir_version = ir_version(w->graph->ir_version);
   m->producer_name = optional(w->graph->producer);
   if (!m->producer_name) m->producer_name = (char *)"espquant";
+  m->producer_version = optional(w->graph->producer_version);
+  m->domain = optional(w->graph->domain);
+  m->has_model_version = w->graph->model_version != 0;
+  m->model_version = w->graph->model_version;
   fill_opsets(w, m);
+  fill_metadata(w, m);
   m->graph = make_graph(w);
 }
 
