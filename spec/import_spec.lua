@@ -190,3 +190,35 @@ describe("tensors of other kinds", function()
     assert.same({ 1, -2 }, result(graph))
   end)
 end)
+
+describe("what a file says about its model", function()
+  local function pair(key, value) return w.field(14, w.field(1, key) .. w.field(2, value)) end
+  local bytes = w.model { inputs = X, outputs = Y, nodes = { w.node("Relu", { "x" }, { "y" }) },
+    about = w.field(2, "pytorch") .. w.field(3, "2.9") .. w.field(4, "org.example") .. w.field(5, 7)
+      .. pair("license", "MIT") .. pair("empty", "") }
+
+  it("is in the file that is written of it, and of a copy", function()
+    local graph = assert(read(bytes))
+    local path = os.tmpname()
+    assert(onnx.save(assert(graph:clone()), path))
+    local file <close> = assert(io.open(path, "rb"))
+    local written, again = file:read "a", assert(onnx.load(path))
+    os.remove(path)
+    assert.same({ "pytorch", "2.9" }, { again.producer, again.producer_version })
+    assert.same({ license = "MIT", empty = "" }, again.metadata)
+    assert.truthy(written:find(w.field(4, "org.example") .. w.field(5, 7), 1, true))
+  end)
+
+  it("may be of IR 3 to 13; newer ones are tried", function()
+    for ir = 3, 14 do
+      local path = os.tmpname()
+      local file = assert(io.open(path, "wb"))
+      file:write(w.model { ir = ir, inputs = X, outputs = Y, nodes = { w.node("Relu", { "x" }, { "y" }) } })
+      file:close()
+      local graph, notes = assert(onnx.load(path))
+      os.remove(path)
+      assert.same({ 0, 2 }, result(graph))
+      assert.equal(ir > 13 and 1 or 0, #notes)
+    end
+  end)
+end)

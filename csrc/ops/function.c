@@ -247,7 +247,10 @@ static const espq_attr_spec hard_sigmoid_attrs[] = {
     {"alpha", ESPQ_ATTR_FLOAT, false, 0.2, NULL}, {"beta", ESPQ_ATTR_FLOAT, false, 0.5, NULL}, END};
 static const espq_attr_spec gelu_attrs[] = {{"approximate", ESPQ_ATTR_STRING, false, 0, "none"}, END};
 static const espq_attr_spec cast_attrs[] = {
-    {"to", ESPQ_ATTR_INT, true, 0, NULL}, {"saturate", ESPQ_ATTR_INT, false, 1, NULL}, END};
+    {"to", ESPQ_ATTR_INT, true, 0, NULL},
+    {"saturate", ESPQ_ATTR_INT, false, 1, NULL},
+    {"round_mode", ESPQ_ATTR_STRING, false, 0, "up"}, /* both of types that we do not read */
+    END};
 
 #define ROW(op, first, inputs, attributes, rule, kernel) \
   const espq_op espq_op_##op = {                         \

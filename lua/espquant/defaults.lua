@@ -14,8 +14,9 @@ local NEVER = { 1, 0 }
 local OPSETS = {
   AveragePool = { ceil_mode = { 10 }, count_include_pad = { 7 }, dilations = { 19 } },
   BatchNormalization = { spatial = { 1, 8 }, training_mode = { 14 } },
-  Cast = { saturate = { 19 } },
+  Cast = { saturate = { 19 }, round_mode = { 24 } },
   Clip = { min = { 6, 10 }, max = { 6, 10 } },
+  DepthToSpace = { mode = { 11 } },
   Dropout = { ratio = { 1, 11 }, seed = NEVER }, -- without a seed there is none: 0 would be one
   MaxPool = { ceil_mode = { 10 }, dilations = { 10 }, storage_order = { 8 } },
   Pad = { value = { 2, 10 } },
@@ -24,11 +25,16 @@ local OPSETS = {
     antialias = { 18 }, coordinate_transformation_mode = { 11 }, cubic_coeff_a = { 11 }, exclude_outside = { 11 },
     extrapolation_value = { 11 }, keep_aspect_ratio_policy = { 18 }, nearest_mode = { 11 },
   },
+  ScatterND = { reduction = { 16 } },
   Shape = { start = { 15 }, ["end"] = NEVER }, -- no end is the rank
+  Split = { num_outputs = NEVER }, -- without it there are as many as the node has
 }
 -- Reductions took the attribute with their axes as an input.
 for _, name in ipairs { "Mean", "Max", "Min", "Prod", "L1", "L2", "SumSquare", "LogSum", "LogSumExp" } do
   OPSETS["Reduce" .. name] = { noop_with_empty_axes = { 18 } }
+end
+for _, name in ipairs { "LSTM", "GRU", "RNN" } do
+  OPSETS[name] = { clip = NEVER, hidden_size = NEVER, layout = { 14 } } -- no clip; the size is the weights'
 end
 OPSETS.ReduceSum = { noop_with_empty_axes = { 13 } }
 
@@ -50,7 +56,7 @@ end
 local function window(node)
   local kernel, weight = node:attr "kernel_shape", node:input(2)
   if node:has_attr "kernel_shape" then return kernel end
-  local shape = node.op_type == "Conv" and weight and weight.shape
+  local shape = node.op_type:match "^Conv" and weight and weight.shape
   if not shape or #shape < 3 then return nil end
   for i = 3, #shape do
     if not shape[i] then return nil end
@@ -76,7 +82,10 @@ local function transpose_lists(node)
   return { perm = perm }
 end
 
-local LISTS = { Conv = window_lists, MaxPool = window_lists, AveragePool = window_lists, Transpose = transpose_lists }
+local LISTS = {
+  Conv = window_lists, ConvTranspose = window_lists, MaxPool = window_lists, AveragePool = window_lists,
+  Transpose = transpose_lists,
+}
 
 local function default(node, spec, lists, opset)
   if spec.kind == "ints" then return lists[spec.name] end
@@ -90,7 +99,7 @@ local function complete(node, row, opset)
   for _, spec in ipairs(row.attrs) do
     if not node:has_attr(spec.name) and has(node, spec.name, opset) then
       local value = default(node, spec, lists, opset)
-      if value ~= nil then node:set_attr(spec.name, value) end
+      if value ~= nil then node:set_attr(spec.name, value, spec.kind) end
     end
   end
 end

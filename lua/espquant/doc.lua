@@ -106,10 +106,12 @@ class("graph", "g", {
   arithmetic = "whose rounding and accumulators the integer kernels follow",
   inputs = "the list of input values",
   outputs = "the list of output values",
+  metadata = "what the file notes about the model: a table key -> value",
   ir_version = "the version of the ONNX file format",
   name = "the graph's name",
   opset = "the version of ONNX's own operators",
   producer = "the program that wrote the model",
+  producer_version = "its version",
   add_constant = "(name | nil, tensor)\nA new constant value.",
   add_input = "(name[, dtype[, shape]])\nA new input value.",
   add_node = '({op_type =, inputs = {value | false}, outputs = {"name" | value | false} | n, attrs = {}, name =, '

@@ -5,6 +5,7 @@
 
 local core = require "espquant.core"
 local control_flow = require "espquant.control_flow"
+local defaults = require "espquant.defaults"
 local upgrade = require "espquant.upgrade"
 require "espquant.model" -- the methods of models that are written in Lua
 
@@ -37,9 +38,13 @@ function M.load_tensor(path)
   return core.onnx_read_tensor(path)
 end
 
---- Writes a model, the whole file or nothing: true, or nil, message, code.
+--- Writes a model, the whole file or nothing: true, or nil, message, code. Attributes that were left out are in the file
+--- with ONNX's defaults, since not every reader knows these; the model that is given stays as it is.
 function M.save(model, path)
-  return core.onnx_write(model, path)
+  local copy, message, code = model:clone()
+  if not copy then return nil, message, code end
+  defaults.complete(copy)
+  return core.onnx_write(copy, path)
 end
 
 return M

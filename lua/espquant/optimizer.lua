@@ -291,7 +291,7 @@ function M.optimize_fp_model(path, output, also)
   local target = output or M.optimized_path(path)
   if plain(target) == plain(path) then error(path .. ": the result would overwrite the model", 0) end
   local model, notes = errors.check(onnx.read(path))
-  errors.check(core.onnx_write(naming(path, optimize_file_model, model, notes, also), target))
+  errors.check(onnx.save(naming(path, optimize_file_model, model, notes, also), target))
   return target, notes
 end
 

@@ -70,9 +70,9 @@ function M.fn(parts)
     .. all(11, parts.defaults)
 end
 
---- A model of opset 18 and domain "local": the parts of a graph, and functions.
+--- A model of opset 18 and domain "local": the parts of a graph, functions, `ir`, and `about` (fields of the model's own).
 function M.model(parts)
-  return M.field(1, 8) .. M.field(7, M.graph(parts)) .. M.field(8, M.field(2, parts.opset or 18))
+  return M.field(1, parts.ir or 8) .. (parts.about or "") .. M.field(7, M.graph(parts)) .. M.field(8, M.field(2, parts.opset or 18))
     .. M.field(8, M.field(1, "local") .. M.field(2, 1)) .. all(25, parts.functions)
 end
 
