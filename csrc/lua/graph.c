@@ -400,10 +400,6 @@ static const luaL_Reg methods[] = {{"check", graph_check},
                                    {"verify", graph_verify},
                                    {NULL, NULL}};
 
-static const luaL_Reg fields[] = {{"arithmetic", graph_arithmetic}, {"inputs", graph_inputs},
-                                  {"ir_version", graph_ir_version}, {"name", graph_name_get},
-                                  {"opset", graph_opset},           {"outputs", graph_outputs},
-                                  {"producer", graph_producer},     {NULL, NULL}};
 static const luaL_Reg fields[] = {{"arithmetic", graph_arithmetic},
                                   {"inputs", graph_inputs},
                                   {"ir_version", graph_ir_version},
