@@ -185,9 +185,18 @@ function M.add_threads(parser)
     :description "Threads (default: one per CPU); results do not depend on it."
 end
 
---- The .onnx file that a command reads, as the argument `name`, with --limit-bytes and the like.
+-- "NAME=1x3x192x192"; the name may be left out where a model has one input.
+local function named_shape(text)
+  local name, dims = text:match "^(.*)=([^=]*)$"
+  local list, message = shape(dims or text)
+  return list and { name = name, shape = list }, message
+end
+
+--- The .onnx file that a command reads, as the argument `name`, with --shape, --limit-bytes and the like.
 function M.add_model(parser, name, description)
   local argument = parser:argument(name or "model"):description(description or "The .onnx file.")
+  parser:option "--shape":count "*":argname "NAME=1x3x8x8":convert(named_shape)
+    :description "The shape of an input, in place of the file's; NAME= may be left out where there is one input."
   for _, limit in ipairs(core.onnx_limits()) do
     parser:option("--limit-" .. limit.name):argname "N":convert(positive)
       :description(("At most so many %s (default: %d)."):format(limit.what, limit.usual))
@@ -200,6 +209,24 @@ function M.limits(args)
   local limits = {}
   for _, limit in ipairs(core.onnx_limits()) do limits[limit.name] = args["limit_" .. limit.name] end
   return { limits = limits }
+end
+
+-- The shapes that were given by the inputs' names. The model is read once more for a name that was left out.
+local function shapes_of(path, args)
+  local shapes = {}
+  for _, given in ipairs(args.shape or {}) do
+    local name = given.name
+    if not name then
+      local inputs = errors.check(core.onnx_read(path, M.limits(args))).inputs
+      if #inputs ~= 1 then
+        errors.raise("format", ("--shape: %s has %d inputs; write NAME=SHAPE"):format(path, #inputs))
+      end
+      name = inputs[1].name
+    end
+    if shapes[name] then errors.raise("format", ("--shape: two for the input '%s'"):format(name)) end
+    shapes[name] = given.shape
+  end
+  return shapes
 end
 
 function M.add_json(parser)
@@ -232,10 +259,13 @@ end
 
 -- --- files --------------------------------------------------------------------------------------------------------
 
---- The model at `path`, within the limits that were given; notes about odd contents go to standard error. `read` may be espquant.onnx.read: then shapes are
---- not inferred, and a model that does not fit together is no error yet.
+--- The model at `path`, within the limits and with the shapes that were given; notes about odd contents go to standard
+--- error. `read` may be espquant.onnx.read: then shapes are not inferred, and a model that does not fit together is no
+--- error yet.
 function M.model(path, args, streams, read)
-  local model, notes = errors.check((read or onnx.load)(path, M.limits(args)))
+  local options = M.limits(args)
+  options.shapes = shapes_of(path, args)
+  local model, notes = errors.check((read or onnx.load)(path, options))
   for _, note in ipairs(notes or {}) do streams.stderr:write("espquant: note: ", path, ": ", note, "\n") end
   return model
 end

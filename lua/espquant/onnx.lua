@@ -6,17 +6,28 @@
 local core = require "espquant.core"
 local control_flow = require "espquant.control_flow"
 local defaults = require "espquant.defaults"
+local input_shapes = require "espquant.input_shapes"
 local upgrade = require "espquant.upgrade"
 require "espquant.model" -- the methods of models that are written in Lua
 
 local M = {}
 
+-- The shapes of inputs, and what the reader of files wants to know.
+local function split(options)
+  local limits = {}
+  for key, value in pairs(options or {}) do limits[key] = value end
+  limits.shapes = nil
+  return options and options.shapes or {}, limits
+end
+
 --- Reads a model without inferring its shapes; see M.load. Local functions, and branches and loops whose condition or
 --- count is constant, are put in place.
 function M.read(path, options)
-  local model, notes, code = core.onnx_read(path, options)
+  local shapes, limits = split(options)
+  local model, notes, code = core.onnx_read(path, limits)
   if not model then return nil, notes, code end
-  local ok, message, status = upgrade.upgrade(model)
+  local ok, message, status = input_shapes.set(model, shapes)
+  if ok then ok, message, status = upgrade.upgrade(model) end
   if ok then ok, message, status = control_flow.inline(model, options) end
   if not ok then return nil, ("%s: %s"):format(path, message), status end
   return model, notes
@@ -25,6 +36,7 @@ end
 --- Reads a model and infers its shapes. Returns it and a list of notes about what is odd in the file; prints nothing.
 --- `options.limits` says how large it may be, as in `{ limits = { nodes = 1000 } }`; core.onnx_limits() lists the limits
 --- and their usual values. A larger one is refused with the code "limit". A message begins with the path.
+--- `options.shapes`, as in `{ image = { 1, 3, 192, 192 } }`, replaces those of the named inputs, symbols or not.
 function M.load(path, options)
   local model, notes, code = M.read(path, options)
   if not model then return nil, notes, code end
