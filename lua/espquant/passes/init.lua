@@ -35,6 +35,7 @@ local ORDER = {
   "fuse_consecutive_squeezes",
   "fuse_consecutive_transposes",
   "fuse_consecutive_unsqueezes",
+  "move_transposes",
   original "fuse_bn_into_conv",
   original "fuse_add_bias_into_conv",
   "fuse_scale_into_conv",
