@@ -1,4 +1,5 @@
---- Puts the table of operators into README.md: build/bin/espquant scripts/readme.lua
+--- Puts the table of operators, and what passes of ONNX's own tests, into README.md (run in the checkout):
+---     build/bin/espquant scripts/readme.lua
 --- A spec compares README.md with what this would write.
 local here = arg and arg[0]:match "^(.*/)" or "scripts/"
 local M = {}
@@ -20,12 +21,30 @@ function M.operators(espquant)
   return text
 end
 
+--- The Markdown of what passes of ONNX's own test models, which Debian's libonnx-testdata installs.
+function M.onnx()
+  local backend = require "spec.support.onnx_backend"
+  local lines = { "| suite | models of our operators | pass | models of other operators |", "|---|---|---|---|" }
+  local names = {}
+  for _, suite in ipairs(backend.SUITES) do
+    local r = backend.run_suite(suite)
+    lines[#lines + 1] = ("| %s | %d | %d | %d |"):format(suite, r.total, r.passed, r.others)
+    for _, entry in ipairs(r.problems) do names[#names + 1] = (entry[1].name:gsub("^test_", "")) end
+  end
+  table.sort(names)
+  lines[#lines + 1] = "\nNot passing, each with its reason in `spec/support/onnx_exceptions.lua` (training, strings, sequences, "
+    .. "bfloat16): " .. table.concat(names, ", ") .. ".\n"
+  return table.concat(lines, "\n")
+end
+
 if arg and arg[0]:match "readme%.lua$" then
   local path = here .. "../README.md"
   local file = assert(io.open(path))
   local text = file:read "a"
   file:close()
   text = M.replace(text, "operators", M.operators(here .. "../build/bin/espquant"))
+  package.path = "./?.lua;" .. package.path
+  text = M.replace(text, "onnx", M.onnx())
   file = assert(io.open(path, "w"))
   file:write(text)
   file:close()

@@ -32,6 +32,12 @@ describe("core.evaluate", function()
     assert.matches("Reshape", message)
   end)
 
+  it("refuses inputs of another type", function()
+    local g = run.network()
+    assert.same({ nil, "input 'x' is int64, expected float32", "format" },
+      { core.evaluate(g, core.tensor({ 1, 3, 8, 8 }, "int64")) })
+  end)
+
   it("names what it cannot compute", function()
     local g = core.graph { name = "spec", opset = 13 }
     local x = g:add_input("x", "float32", { 2 })

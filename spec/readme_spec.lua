@@ -20,6 +20,10 @@ describe("the README #unit", function()
     for _, op in ipairs(core.ops()) do assert.matches("| " .. op.name .. " |", text, 1, true) end
   end)
 
+  it("has the generated table of ONNX's own tests (build/bin/espquant scripts/readme.lua)", function()
+    assert.equal(text, readme.replace(text, "onnx", readme.onnx()))
+  end)
+
   it("names every command", function()
     for name in io.popen("ls lua/espquant/commands"):lines() do
       assert.matches("espquant " .. name:gsub("%.lua$", ""), text, 1, true)

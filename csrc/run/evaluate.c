@@ -235,11 +235,23 @@ static espq_status return_results(const espq_graph *g, espq_tensor **at, const e
   return ESPQ_OK;
 }
 
+static espq_status check_inputs(const espq_graph *g, espq_tensor *const *inputs, espq_error *err) {
+  for (size_t i = 0; i < g->ninputs; i++) {
+    const espq_value *v = &g->values[g->inputs[i]];
+    if (v->dtype != ESPQ_DTYPE_NONE && v->dtype != inputs[i]->dtype)
+      return espq_fail(err, ESPQ_EFORMAT, "input '%.200s' is %s, expected %s", v->name,
+                       espq_dtype_name(inputs[i]->dtype), espq_dtype_name(v->dtype));
+  }
+  return ESPQ_OK;
+}
+
 espq_status espq_evaluate(espq_evaluator *evaluator, const espq_graph *graph, espq_tensor *const *inputs,
                           const espq_id *outputs, size_t noutputs, espq_tensor **results, espq_error *err) {
+  espq_status status = check_inputs(graph, inputs, err);
+  if (status) return status;
   bool *needed = mark_needed(graph, outputs, noutputs);
   espq_tensor **at = espq_calloc(graph->nvalues, sizeof *at);
-  espq_status status = needed && at ? ESPQ_OK : espq_fail_memory(err);
+  status = needed && at ? ESPQ_OK : espq_fail_memory(err);
   if (!status) {
     for (size_t i = 0; i < graph->nvalues; i++) at[i] = graph->values[i].constant;
     for (size_t i = 0; i < graph->ninputs; i++) at[graph->inputs[i]] = inputs[i];

@@ -120,4 +120,36 @@ function M.run(case)
   if k == 0 then return "no test data" end
 end
 
+M.SUITES = { "node", "pytorch-converted", "pytorch-operator", "simple" }
+
+local rows
+
+-- Whether every operator of the case has a row here; a Constant becomes a tensor when a model is read.
+local function in_scope(case)
+  if not rows then
+    rows = { Constant = true }
+    for _, op in ipairs(core.ops()) do rows[op.name] = true end
+  end
+  for op in pairs(M.operators(case)) do
+    if not rows[op] then return false end
+  end
+  return true
+end
+
+--- Runs every case of a suite that is in scope: {passed =, total =, others =, problems = {{case, problem}, ...}}; `others`
+--- counts the cases of other operators.
+function M.run_suite(suite)
+  local result = { passed = 0, total = 0, others = 0, problems = {} }
+  for _, case in ipairs(M.cases(suite)) do
+    if in_scope(case) then
+      local problem = M.run(case)
+      result.total = result.total + 1
+      if problem then result.problems[#result.problems + 1] = { case, problem } else result.passed = result.passed + 1 end
+    else
+      result.others = result.others + 1
+    end
+  end
+  return result
+end
+
 return M

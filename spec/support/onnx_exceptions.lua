@@ -5,7 +5,7 @@ return {
   ["node/test_batchnorm_example_training_mode"] =
     "BatchNormalization -> 'y': training_mode is on; export the model for inference",
   ["node/test_cast_BFLOAT16_to_FLOAT"] =
-    "output 1: element 0 is 16117.0, expected 0.478515625",
+    "input 'input' is uint16, expected float32",
   ["node/test_cast_FLOAT_to_BFLOAT16"] =
     "Cast -> 'output': attribute 'to' is 16: tensors of that type are not supported",
   ["node/test_cast_FLOAT_to_STRING"] =
@@ -13,7 +13,7 @@ return {
   ["node/test_cast_STRING_to_FLOAT"] =
     "graph input 'input' has elements of type string (8), which is not supported",
   ["node/test_castlike_BFLOAT16_to_FLOAT_expanded"] =
-    "output 1: element 0 is 16117.0, expected 0.478515625",
+    "input 'input' is uint16, expected float32",
   ["node/test_castlike_FLOAT_to_BFLOAT16_expanded"] =
     "Cast -> 'output': attribute 'to' is 16: tensors of that type are not supported",
   ["node/test_castlike_FLOAT_to_STRING_expanded"] =
