@@ -1,11 +1,10 @@
 local core = require "espquant.core"
 local defaults = require "espquant.defaults"
 local errors = require "espquant.errors"
+local fixtures = require "spec.support.fixtures"
 local harness = require "spec.support.pass_harness"
 local optimizer = require "espquant.optimizer"
 local process = require "spec.support.process"
-
-local FIXTURES = "spec/fixtures/optimizer/"
 
 local folder
 
@@ -82,8 +81,9 @@ end
 describe("optimize_fp_model", function()
   for _, name in ipairs { "mobilenet_bn_101", "mobilenet_bn_skew_152" } do
     it("gives what the original gave, to the bit: " .. name, function()
-      local path = optimizer.optimize_fp_model(copy(FIXTURES .. name .. "_raw.onnx", "m.onnx"))
-      local expected, got = assert(core.onnx_read(FIXTURES .. name .. ".onnx")), assert(core.onnx_read(path))
+      local case = fixtures.open(name)
+      local path = optimizer.optimize_fp_model(process.write_file(folder .. "/m.onnx", case.bytes "model_raw.onnx"))
+      local expected, got = assert(core.onnx_decode(case.bytes "model.onnx")), assert(core.onnx_read(path))
       assert(expected:infer_shapes())
       defaults.complete(expected) -- the original leaves out what is ONNX's default
       assert.equal(16, assert_same_model(expected, got))

@@ -27,9 +27,7 @@ local function rule(node)
   return op and op.v1 or {}
 end
 
-local function is_activation(node)
-  return rule(node).activation
-end
+local function is_activation(node) return rule(node).activation end
 
 -- The only consumer of the node's output, if it is an activation.
 local function single_act(node)
@@ -58,9 +56,7 @@ function Policy:set(value, exponent, kind)
   self.table:set(value.name, kind or (value.is_input and "input" or "activation"), { exponent })
 end
 
-function Policy:get(value)
-  return self.table:exponent(value.name)
-end
+function Policy:get(value) return self.table:exponent(value.name) end
 
 -- S1 ---------------------------------------------------------------------------------------------------------------
 
@@ -207,27 +203,42 @@ function Policy:beside_exponent(node)
   return s
 end
 
--- Gives all of them the coarsest exponent; true if one of them changed.
-function Policy:unify_node(node)
-  local values, changed = M.one_scale(node) or {}, false
-  local s = values[1] and self:beside_exponent(node)
-  for _, value in ipairs(values) do s = math.max(s, self:get(value) or -math.huge) end
-  for _, value in ipairs(values) do
-    if self:get(value) ~= s then
-      self:set(value, s)
-      changed = true
+-- Groups of tensors that operators tie together, however long the chain: a function from a tensor's name to the one
+-- that stands for its group.
+function Policy:groups()
+  local above = {}
+  local function top(name)
+    while above[name] do
+      above[name] = above[above[name]] or above[name] -- shorter the next time
+      name = above[name]
+    end
+    return name
+  end
+  for node in self.graph:nodes() do
+    local values = M.one_scale(node) or {}
+    for i = 2, #values do
+      local a, b = top(values[1].name), top(values[i].name)
+      if a ~= b then above[a] = b end
     end
   end
-  return changed
+  return top
 end
 
--- To a fixed point, which comes: exponents only grow, and only to some that are there (none is NaN by now).
+-- The coarsest exponent for each group: the fixed point at which no operator's tensors differ, in linear time.
 function Policy:unify()
-  local changed
-  repeat
-    changed = false
-    for node in self.graph:nodes() do changed = self:unify_node(node) or changed end
-  until not changed
+  local top, coarsest = self:groups(), {}
+  for node in self.graph:nodes() do
+    for i, value in ipairs(M.one_scale(node) or {}) do
+      local group, least = top(value.name), i == 1 and self:beside_exponent(node) or -math.huge
+      coarsest[group] = math.max(coarsest[group] or -math.huge, least, self:get(value) or -math.huge)
+    end
+  end
+  for node in self.graph:nodes() do
+    for _, value in ipairs(M.one_scale(node) or {}) do
+      local s = coarsest[top(value.name)]
+      if self:get(value) ~= s then self:set(value, s) end
+    end
+  end
 end
 
 -- S5 ---------------------------------------------------------------------------------------------------------------
