@@ -388,11 +388,8 @@ function M.build(graph, options, measure)
   local ok, message, code, problems = self:measure(measure)
   if not ok then return nil, message, code, problems end
   self:share()
-  if self.mode == "original" then
-    self:parameters()
-    return self.table
-  end
-  ok, message, code, problems = self:share_on_chip()
+  if self.mode == "original" then self:parameters()
+  else ok, message, code, problems = self:share_on_chip() end
   if not ok then return nil, message, code, problems end
   return self.table
 end
