@@ -36,6 +36,11 @@ local ORDER = {
   "fuse_consecutive_transposes",
   "fuse_consecutive_unsqueezes",
   "move_transposes",
+  "fuse_transpose_into_flattened_gemm",
+  "replace_reduce_with_global_pool",
+  "fuse_swish",
+  "fuse_gelu",
+  "fuse_relu_min_into_clip",
   original "fuse_bn_into_conv",
   original "fuse_add_bias_into_conv",
   "fuse_scale_into_conv",
@@ -52,6 +57,7 @@ local ORDER = {
   original "eliminate_duplicate_initializer",
   original "name_fused_gemms",
   original "fuse_bn_into_gemm",
+  "replace_bn_with_conv",
 }
 
 -- What a user must ask for by name: these change the outputs or names, take a form that not every chip wants, or bring

@@ -169,7 +169,8 @@ function rules.Transpose(graph, node, perm)
 end
 
 for _, op in ipairs { "Relu", "LeakyRelu", "Sigmoid", "Tanh", "Clip", "Elu", "HardSigmoid", "HardSwish", "Swish",
-  "Gelu", "Abs", "Neg", "Exp", "Log", "Sqrt", "Erf", "Softplus", "Floor", "Ceil", "Round", "Identity", "Cast", "Not" } do
+  "Gelu", "Abs", "Neg", "Exp", "Log", "Sqrt", "Erf", "Softplus", "Floor", "Ceil", "Round", "Identity", "Cast",
+  "Not" } do
   rules[op] = unary
 end
 for _, op in ipairs { "Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "Sum", "PRelu", "Where", "Equal", "Less",
