@@ -8,6 +8,7 @@
 --- is refused, so no seam nodes appear.
 
 local core = require "espquant.core"
+local problem = require "espquant.quant.problem"
 local v1 = require "espquant.quant.v1"
 
 local Apply = {}
@@ -18,21 +19,25 @@ local MAX_EXPONENT = 1000 -- no sum of a few of them leaves what kernels compute
 
 -- --- exponents of the table ---------------------------------------------------------------------------------------
 
+-- Of the node at hand, as the float model has it: cause, and remedy after the semicolon. A tensor's fault is told once.
 function Apply:problem(text, ...)
   text = text:format(...)
-  if not self.seen[text] then self.seen[text], self.problems[#self.problems + 1] = true, text end
+  if self.seen[text] then return end
+  local made = self.at and self.source:value(self.at:output(1).name)
+  self.seen[text], self.problems[#self.problems + 1] = true, made and problem(made.producer, text) or text
 end
 
 function Apply:exponents(name, what)
   local entry = self.table:get(name)
   if not entry or entry.kind == "shape" then
-    self:problem("the quantization parameter for %s is not provided", name)
+    self:problem("the quantization parameter for %s is not provided; calibrate this model", name)
   elseif not entry.exponents then
-    self:problem("the scale of %s '%s' is no power of two, which the chip cannot do", what, name)
+    self:problem("the scale of %s '%s' is no power of two, which the chip cannot do; calibrate with this tool", what,
+      name)
   else
     for _, e in ipairs(entry.exponents) do
       if math.type(e) ~= "integer" or math.abs(e) > MAX_EXPONENT then
-        self:problem("%s '%s' has the exponent %s", what, name, tostring(e))
+        self:problem("%s '%s' has the exponent %s; calibrate again", what, name, tostring(e))
         return nil
       end
     end
@@ -44,7 +49,7 @@ end
 function Apply:exponent(value)
   local list = self:exponents(value.name, "tensor")
   if list and #list > 1 then
-    self:problem("the table has %d exponents for tensor '%s', expected one", #list, value.name)
+    self:problem("the table has %d exponents for tensor '%s', expected one; calibrate again", #list, value.name)
   end
   return list and list[1]
 end
@@ -71,8 +76,9 @@ function Apply:weight_exponents(weight, axis)
   local list = self:exponents(weight.name, "weight")
   local expected = self.per_channel and weight.constant.shape[axis + 1] or 1
   if not list or #list == expected then return list end
-  self:problem("the table has %d exponents for weight '%s', expected %d (%s)", #list, weight.name, expected,
-    self.per_channel and "per-channel" or "per-tensor")
+  local granularity = self.per_channel and "per-channel" or "per-tensor"
+  self:problem("the table has %d exponents for weight '%s', expected %d (%s); calibrate %s", #list, weight.name,
+    expected, granularity, granularity)
 end
 
 -- A single number for all channels becomes one for each, since their exponents differ.
@@ -152,14 +158,15 @@ function Apply:check_one_scale(node)
   for i, value in ipairs(list) do exponents[i] = self:exponent(value) end
   for i = 2, #list do
     if exponents[1] and exponents[i] and exponents[i] ~= exponents[1] then
-      self:problem("%s: '%s' has the exponent %d and '%s' %d, on the chip they are one; calibrate in mode \"chip\"",
-        node:label(), list[1].name, exponents[1], list[i].name, exponents[i])
+      self:problem("'%s' has the exponent %d and '%s' %d, on the chip they are one; calibrate in mode \"chip\"",
+        list[1].name, exponents[1], list[i].name, exponents[i])
     end
   end
 end
 
 function Apply:node(node)
   local op = core.op(node.op_type, node.domain)
+  self.at = node
   self:check_one_scale(node)
   if node.op_type == "LeakyRelu" then return self:leaky_relu(node) end
   node.column = "q"
@@ -174,6 +181,7 @@ function Apply:activations()
   for _, value in ipairs(self.graph:values()) do
     local is_used = value.is_output or value.is_input or value:use_count() > 0
     if not value.constant and is_used then
+      self.at = value.producer or value:users()[1]
       local e = self:exponent(value)
       if e then value:set_quant(self.bits, { e }) end
     end
@@ -182,6 +190,7 @@ end
 
 -- Entries of no tensor do no harm, but tell a table of another model where others are missing.
 function Apply:strangers(graph)
+  self.at = nil
   local is_alpha, count = {}, 0
   for _, name in pairs(self.alpha_names) do is_alpha[name] = true end
   for _, entry in ipairs(self.table.entries) do
@@ -199,7 +208,8 @@ return function(graph, qtable, options)
   local alpha_names = v1.alpha_names(clone, "chip") -- of the whole model, as in calibration
   clone:prune()
   local self = setmetatable({
-    graph = clone, table = qtable, bits = options.bits, per_channel = options.granularity == "per-channel",
+    source = graph, graph = clone, table = qtable, bits = options.bits,
+    per_channel = options.granularity == "per-channel",
     problems = {}, seen = {}, constants = {}, alpha_names = alpha_names,
   }, Apply)
   self:activations()
