@@ -255,6 +255,18 @@ describe("a table", function()
     assert.matches("^Conv 'Conv_c' %(.*the provided quantization parameter for w is empty", tostring(err.problems[1].message))
   end)
 
+  it('without one for a constant operand is refused in "original" mode, of Max and Min (a split Clip), too', function()
+    for _, line in ipairs { "Add r k", "Sub k r", "Mul r k", "Max r k", "Min r k", "Min k r" } do
+      local g = net.model("input x N,3\n const w 3,3\n const k 1\n Gemm x w -> g\n Relu g -> r\n " .. line
+        .. " -> y\n output y")
+      local data = net.tensor({ 4, 3 }, 3, 0.9)
+      local err = raised(prepared, g, { mode = "original" }, calibrate(g, { mode = "original" }, data))
+      assert.equal("the provided quantization table is not complete", err.message)
+      assert.equal("the quantization parameter for k is not provided", err.problems[1].cause)
+      assert.equal('only mode "chip" quantizes constant operands', err.problems[1].remedy)
+    end
+  end)
+
   it("without entries is refused in the original's words", function()
     assert.equal("the provided quantization table is empty",
       raised(prepared, net.model(MODEL), { mode = "original" }, qtable.new {}).message)

@@ -59,7 +59,7 @@ local function is_float(value)
 end
 
 -- Calls need(value, node) for the tensors that the original wants an entry for: what arithmetic and activations read
--- and make.
+-- and make, and the constants of Max and Min, which would be floats among integers.
 local function each_needed(model, need)
   for node in model:nodes() do
     local v1 = core.op(node.op_type, node.domain).v1
@@ -68,6 +68,10 @@ local function each_needed(model, need)
         if is_float(input) then need(input, node) end
       end
       need(node:output(1), node)
+    elseif v1.aligns then
+      for _, input in ipairs(node.inputs) do
+        if input and input.constant then need(input, node) end
+      end
     end
   end
 end
