@@ -57,6 +57,16 @@ espq_status espq_graph_add_metadata(espq_graph *graph, const char *key, const ch
   return ESPQ_OK;
 }
 
+espq_status espq_graph_set_metadata(espq_graph *graph, const char *key, const char *value, espq_error *err) {
+  for (size_t i = 0; i < graph->nmetadata; i++) {
+    if (strcmp(graph->metadata[i].key, key)) continue;
+    const char *own = espq_arena_strdup(graph->arena, value);
+    if (own) graph->metadata[i].value = own;
+    return own ? ESPQ_OK : espq_fail_memory(err);
+  }
+  return espq_graph_add_metadata(graph, key, value, err);
+}
+
 size_t espq_graph_bytes(const espq_graph *graph) {
   size_t bytes = sizeof *graph + espq_arena_bytes(graph->arena) + graph->values_capacity * sizeof *graph->values +
                  graph->nodes_capacity * sizeof *graph->nodes;

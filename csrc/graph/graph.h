@@ -151,8 +151,9 @@ espq_status espq_graph_new(espq_graph **out, espq_error *err);
 void espq_graph_free(espq_graph *graph); /* NULL is allowed */
 /* Ids change: removed elements are dropped. Constants are shared, not copied. */
 espq_status espq_graph_clone(const espq_graph *graph, espq_graph **out, espq_error *err);
-/* One more line of metadata; copied. */
+/* One more line of metadata; copied. `set` looks first for a line of that key, which then has the new value. */
 espq_status espq_graph_add_metadata(espq_graph *graph, const char *key, const char *value, espq_error *err);
+espq_status espq_graph_set_metadata(espq_graph *graph, const char *key, const char *value, espq_error *err);
 size_t espq_graph_bytes(const espq_graph *graph); /* structure plus constants */
 
 /* --- values --- */

@@ -155,6 +155,13 @@ static int graph_metadata(lua_State *L) {
   return 1;
 }
 
+/* graph:set_metadata(key, value): a new note, or another value for it. */
+static int graph_set_metadata(lua_State *L) {
+  const char *key = espq_lua_checkname(L, 2), *value = espq_lua_checkname(L, 3);
+  espq_error err;
+  return espq_lua_done(L, espq_graph_set_metadata(espq_lua_checkgraph(L, 1)->graph, key, value, &err), &err);
+}
+
 static int graph_opset(lua_State *L) {
   lua_pushinteger(L, espq_lua_checkgraph(L, 1)->graph->opset);
   return 1;
@@ -394,6 +401,7 @@ static const luaL_Reg methods[] = {{"check", graph_check},
                                    {"nodes", graph_nodes},
                                    {"opsets", graph_opsets},
                                    {"prune", graph_prune},
+                                   {"set_metadata", graph_set_metadata},
                                    {"sort", graph_sort},
                                    {"value", graph_value},
                                    {"values", graph_values},

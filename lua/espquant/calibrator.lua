@@ -7,7 +7,8 @@
 ---
 --- By name: Calibrator{bits =, granularity =, method =, mode =, runtime =, target =, threads =, input_exponent =,
 --- log =}. `input_exponent` is an integer, "measured", or a table of these by input; without it inputs are supposed to
---- lie in [-1, 1), as in the original. `log` receives what the original prints, and warnings (default: print).
+--- lie in [-1, 1), as in the original. `model_scales` (true): tensors that the model has trained scales of
+--- (espquant.model_scales) take the nearest power of two of these, inputs included, instead of what is measured. `log` receives what the original prints, and warnings (default: print).
 ---
 --- The methods above have the names of the original's Python class and raise error objects (`espquant.errors`) for what
 --- is wrong with models, data and files, as it does; `measure_table` returns nil, message, code, problems instead.
@@ -17,6 +18,7 @@
 local core = require "espquant.core"
 local dataset = require "espquant.dataset"
 local errors = require "espquant.errors"
+local model_scales = require "espquant.model_scales"
 local progress = require "espquant.progress"
 local qtable = require "espquant.qtable"
 local quant = require "espquant.quant"
@@ -26,7 +28,7 @@ local Calibrator = { __name = "espquant.Calibrator" }
 Calibrator.__index = Calibrator
 
 local OPTIONS = { "bits", "granularity", "method" }
-local MORE = { "mode", "runtime", "target", "threads", "input_exponent", "log" }
+local MORE = { "mode", "runtime", "target", "threads", "input_exponent", "model_scales", "log" }
 
 --- A new Calibrator. bits "int8" or "int16", granularity "per-tensor" or "per-channel", method "minmax" or "entropy".
 local function new(...)
@@ -175,6 +177,7 @@ end
 -- name -> exponent for every name, in one pass (minmax) or two (entropy); the set `by_range` is always minmax.
 local function measure(self, model, data, names, by_range, warnings, hash)
   local exec <close> = errors.check(core.executor(model, { threads = self.threads, outputs = {} }))
+  local trained = self.model_scales and model_scales.exponents(model, self.bits) or {}
   local observed = table.move(names, 1, #names, 1, {})
   for _, input in ipairs(model.inputs) do observed[#observed + 1] = input.name end
   local ranges = errors.check(core.observe_range(model, observed))
@@ -189,14 +192,29 @@ local function measure(self, model, data, names, by_range, warnings, hash)
   end
   local found = {}
   for i, name in ipairs(names) do
-    found[name] = histograms and not by_range[name] and entropy_exponent(self, histograms, thresholds, ranges, i, name, warnings)
+    found[name] = trained[name] or histograms and not by_range[name] and entropy_exponent(self, histograms, thresholds, ranges, i, name, warnings)
       or core.exponent_of_absmax(absmax(ranges, i), self.bits)
   end
   return found, hash
 end
 
+-- The calibrator; where inputs have trained exponents, one that fixes these, unless the user gave another.
+local function with_trained_inputs(self, model)
+  if not self.model_scales then return self end
+  local given, all = self.input_exponent, {}
+  local trained = model_scales.exponents(model, self.bits)
+  for _, input in ipairs(model.inputs) do
+    local own = given
+    if type(given) == "table" then own = given[input.name] end
+    all[input.name] = own or trained[input.name]
+  end
+  for name, e in pairs(type(given) == "table" and given or {}) do all[name] = e end -- a wrong name is refused later
+  return setmetatable({ input_exponent = all }, { __index = self, __newindex = self })
+end
+
 -- Raises what the model or the data have wrong; returns the table. `hash`: "" to hash the data, which takes time.
 local function build_table(self, model, source, hash)
+  self = with_trained_inputs(self, model)
   errors.check(quant.check(model, self.mode, "table"))
   errors.check(quant.options.available(self.providers))
   local data, warnings = open_data(self, model, source), {}

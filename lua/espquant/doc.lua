@@ -129,6 +129,7 @@ class("graph", "g", {
   remove_input = "(value)\nTakes an input off the list; the value stays.",
   remove_node = "(node)\nRemoves a node whose outputs nobody reads.",
   remove_value = "(value)\nRemoves a value that nobody makes, reads or returns; false when it is in use.",
+  set_metadata = "(key, value)\nNotes a text about the model, which stays in its file.",
   replace = "(old, with)\nLets everybody who reads a value, or a node's first output, read another one.",
   sort = "()\nPuts the nodes into topological order.",
   value = "(name)\nThe value of that name, or nil.",

@@ -7,6 +7,7 @@ local core = require "espquant.core"
 local control_flow = require "espquant.control_flow"
 local defaults = require "espquant.defaults"
 local input_shapes = require "espquant.input_shapes"
+local qdq = require "espquant.qdq"
 local upgrade = require "espquant.upgrade"
 require "espquant.model" -- the methods of models that are written in Lua
 
@@ -29,6 +30,7 @@ function M.read(path, options)
   local ok, message, status = input_shapes.set(model, shapes)
   if ok then ok, message, status = upgrade.upgrade(model) end
   if ok then ok, message, status = control_flow.inline(model, options) end
+  if ok then qdq.import(model) end
   if not ok then return nil, ("%s: %s"):format(path, message), status end
   return model, notes
 end

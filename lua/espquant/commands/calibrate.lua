@@ -38,6 +38,8 @@ function M.configure(parser)
   command.add_quantization(parser, { method = true })
   parser:option "--input-exponent":count "*":argname "E":convert(input_exponent)
     :description "Exponent of the inputs: a number, or 'measured'; NAME=E for one input (default: -7, int16: -15)."
+  parser:flag "--model-scales":description(
+    "Take the scales that the model was trained with, as powers of two, where it has them (espquant info lists them).")
   command.add_threads(parser)
   command.add_json(parser)
 end
@@ -49,6 +51,7 @@ function M.run(args, streams)
   local wrong = mixed or command.conflict(settings) or command.overwrites(output, args.model, table.unpack(args.data))
   if wrong then return command.usage(streams, wrong) end
   settings.input_exponent = exponents
+  settings.model_scales = args.model_scales
   settings.log = function(text) streams.stderr:write("espquant: ", text, "\n") end
   local model, calib = command.model(args.model, args, streams), Calibrator(settings)
   local t = calib:generate_quantization_table(model, command.data(args, model, streams), output)

@@ -6,6 +6,7 @@ local dataset = require "espquant.dataset"
 local errors = require "espquant.errors"
 local espdl = require "espquant.espdl"
 local json = require "espquant.json"
+local model_scales = require "espquant.model_scales"
 local qtable = require "espquant.qtable"
 local shape_text = require "espquant.shape".text
 
@@ -51,12 +52,23 @@ local function model_facts(model)
   return {
     kind = "model", name = model.name, opset = model.opset, ir_version = model.ir_version, producer = model.producer,
     inputs = tensors_of(model.inputs), outputs = tensors_of(model.outputs), nodes = #model, parameters = parameters,
-    operators = json.object((count_operators(model))),
+    operators = json.object((count_operators(model))), scales = json.array(model_scales.list(model)),
   }
 end
 
 local function value_text(value)
   return ("%s: %s %s"):format(value.name, value.dtype or "unknown type", shape_text(value.shape, "any shape"))
+end
+
+-- Per tensor: the trained scale, the power of two that it becomes, and how far that is from it.
+local function print_scales(streams, facts)
+  if #facts == 0 then return end
+  local rows = { { "trained scale of", "scale", "exponent", "error", "zero point" } }
+  for i, f in ipairs(facts) do
+    rows[i + 1] = { f.name, ("%.6g"):format(f.scale), ("%d"):format(f.exponent), ("%+.1f %%"):format(100 * f.error),
+      f.zero_point ~= 0 and ("%d, %s"):format(f.zero_point, f.dtype) or "" }
+  end
+  command.print_columns(streams, rows)
 end
 
 local function print_model(streams, model)
@@ -68,6 +80,7 @@ local function print_model(streams, model)
   out:write(("  %s, %s\n"):format(command.plural(facts.nodes, "node"), command.plural(facts.parameters, "parameter")))
   local counts, order = count_operators(model)
   for _, name in ipairs(order) do out:write(("  %5d %s\n"):format(counts[name], name)) end
+  print_scales(streams, model_scales.list(model))
 end
 
 local function model_info(args, streams)

@@ -51,6 +51,7 @@ local EXPECTED = {
   threads = "an integer from 0 (all) to 1024",
   input_exponent = "an integer from -64 to 64, `measured` or a table of these by input",
   log = "a function",
+  model_scales = "true or false",
   outputs = "a list of names",
 }
 
@@ -69,6 +70,7 @@ end
 local TESTS = {
   threads = function(x) return math.type(x) == "integer" and x >= 0 and x <= 1024 end,
   input_exponent = function(x) return is_exponent(x) or type(x) == "table" and is_by_input(x) end,
+  model_scales = function(x) return type(x) == "boolean" end,
   log = function(x) return type(x) == "function" end,
   outputs = function(x) return type(x) == "table" and #x > 0 end,
 }
