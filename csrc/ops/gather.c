@@ -140,9 +140,10 @@ static espq_status run_elements(const espq_run_args *args, espq_error *err) {
 
 static const espq_kernel elements_kernel = {prepare_elements, run_elements, NULL};
 
+/* The rows of a constant are no images: the first image would take from the first of them. */
 static bool elements_mix(const espq_call *call) {
   int axis;
-  return read_axis(call, &axis, NULL) || axis == 0;
+  return read_axis(call, &axis, NULL) || axis == 0 || call->in[0].shape.dim[0] != call->in[1].shape.dim[0];
 }
 
 /* ---- ReverseSequence: the first k[b] entries of sequence b come in reverse order ---- */

@@ -95,6 +95,7 @@ static void free_float(void *state) {
   espq_free(s);
 }
 
+/* Indices count through the whole input, so that those of an image depend on the images before it. */
 static bool wants_indices(const espq_call *call) { return call->nout > 1 && call->out[1].present; }
 
 /* No images or no channels: no state, nothing to do. */
@@ -346,6 +347,7 @@ const espq_op espq_op_MaxPool = {.name = "MaxPool",
                                  .v1 = V1_MAX,
                                  .weight = -1,
                                  .bias = -1,
+                                 .mixes_batch = wants_indices,
                                  .why_not = why_not};
 
 const espq_op espq_op_AveragePool = {.name = "AveragePool",

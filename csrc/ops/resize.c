@@ -344,7 +344,7 @@ static espq_status run(const espq_run_args *args, espq_error *err) {
 
 static const espq_kernel f32 = {prepare, run, free_resize};
 
-/* The first axis must stay as it is. */
+/* The first axis must stay as it is, of however many images: a scale of 1.01 adds none to ten. */
 static bool mixes_batch(const espq_call *call) {
   axis_scale axes[ESPQ_MAX_RANK];
   espq_resample_options o;
@@ -352,7 +352,7 @@ static bool mixes_batch(const espq_call *call) {
   if (read_options(call, &o, NULL) || read_axes(call, axes, NULL)) return true;
   if (rank == 0) return false;
   if (resize_axis(call, 0, first, &axes[0], &size, NULL)) return true;
-  return size != first || (o.coordinates == ESPQ_CROP && axes[0].entry >= 0);
+  return size != first || axes[0].scale != 1 || (o.coordinates == ESPQ_CROP && axes[0].entry >= 0);
 }
 
 /* ---- row ---- */

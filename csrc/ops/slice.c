@@ -111,10 +111,17 @@ static espq_status run_slice(const espq_run_args *args, espq_error *err) {
 
 ESPQ_MOVE_KERNELS(slice);
 
+/* All of the first axis must stay, of however many images. */
 static bool slice_mixes(const espq_call *call) {
-  range r[ESPQ_MAX_RANK];
-  if (read_ranges(call, r, NULL)) return true;
-  return r[0].start != 0 || r[0].step != 1 || r[0].count != call->in[0].shape.dim[0];
+  const int64_t many = INT32_MAX;
+  int64_t start[ESPQ_MAX_RANK], end[ESPQ_MAX_RANK], step[ESPQ_MAX_RANK];
+  int n, axis[ESPQ_MAX_RANK];
+  if (read_bounds(call, start, end, step, &n, NULL) || espq_call_axes(call, 3, "axes", n, axis, NULL)) return true;
+  for (int i = 0; i < n; i++) {
+    range r = make_range(many, start[i], end[i], step[i]);
+    if (axis[i] == 0 && (r.start != 0 || r.step != 1 || r.count != many)) return true;
+  }
+  return false;
 }
 
 /* ---- Split ---- */

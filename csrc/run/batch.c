@@ -15,6 +15,15 @@ static int64_t own_batch(const espq_graph *g) {
   return 1;
 }
 
+/* Inputs of different sizes, such as an image and three boxes, have no common number of images. */
+static bool sizes_differ(const espq_graph *g, int64_t own) {
+  for (size_t i = 0; i < g->ninputs; i++) {
+    const espq_shape *s = &g->values[g->inputs[i]].shape;
+    if (s->rank > 0 && s->dim[0] > 0 && s->dim[0] != own) return true;
+  }
+  return false;
+}
+
 espq_status espq_batch_input_shapes(const espq_graph *graph, int64_t batch, espq_shape *shapes, espq_error *err) {
   for (size_t i = 0; i < graph->ninputs; i++) {
     const espq_value *v = &graph->values[graph->inputs[i]];
@@ -113,6 +122,11 @@ static espq_status compare(const espq_graph *g, espq_shape *shapes, espq_typed_s
 
 espq_status espq_batch_analyze(const espq_graph *graph, espq_batch *out, espq_error *err) {
   *out = (espq_batch){.pure = true, .own = own_batch(graph), .culprit = ESPQ_NONE};
+  if (sizes_differ(graph, out->own)) {
+    out->pure = false;
+    snprintf(out->reason, sizeof out->reason, "its inputs begin with different numbers");
+    return ESPQ_OK;
+  }
   espq_shape *shapes = espq_calloc(graph->ninputs, sizeof *shapes);
   espq_typed_shape *a = espq_calloc(graph->nvalues, sizeof *a), *b = espq_calloc(graph->nvalues, sizeof *b);
   bool *depends = espq_calloc(graph->nvalues, sizeof *depends);

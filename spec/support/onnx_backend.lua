@@ -107,6 +107,9 @@ local function run_set(graph, folder)
   end
 end
 
+--- The inputs of a case's first set.
+function M.inputs(case) return tensors(case.path .. "/test_data_set_0", "input") end
+
 --- Runs all sets of a case: nil when every output is right, else what is wrong.
 function M.run(case)
   local graph, message = onnx.load(case.path .. "/model.onnx")
