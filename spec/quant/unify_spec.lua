@@ -66,3 +66,19 @@ describe("tensors of one scale", function()
     expect(t, "p", -6)
   end)
 end)
+
+describe("chains of activations", function()
+  it("are done in a moment, and take what the last one says", function()
+    local core = require "espquant.core"
+    local g = core.graph { name = "chain", opset = 13 }
+    local value = g:add_input("x", "float32", { "N", 4 })
+    for i = 1, 6000 do
+      value = g:add_node { op_type = "Relu", name = "r" .. i, inputs = { value }, outputs = { "v" .. i } }:output(1)
+    end
+    g:add_output(value)
+    local start = os.clock()
+    local t = assert(v1.build(g, CHIP, function() return { v6000 = -3 } end))
+    for _, name in ipairs { "x", "v1", "v3000", "v6000" } do assert.equal(-3, t:exponent(name), name) end
+    assert.is_true(os.clock() - start < 20) -- 90 s where each walked the whole chain
+  end)
+end)

@@ -13,7 +13,11 @@
 
 local core = require "espquant.core"
 local inputs = require "espquant.quant.inputs"
+local lift = require "espquant.quant.lift"
 local qtable = require "espquant.qtable"
+local roles = require "espquant.quant.roles"
+
+local rule, is_activation, single_act = roles.rule, roles.is_activation, roles.single_act
 
 local M = {}
 
@@ -21,19 +25,6 @@ local ZERO_CHANNEL = -15 -- of a weight's channel that is all zero
 
 local Policy = {}
 Policy.__index = Policy
-
-local function rule(node)
-  local op = core.op(node.op_type, node.domain)
-  return op and op.v1 or {}
-end
-
-local function is_activation(node) return rule(node).activation end
-
--- The only consumer of the node's output, if it is an activation.
-local function single_act(node)
-  local users = node:output(1):users()
-  if #users == 1 and is_activation(users[1]) then return users[1] end
-end
 
 -- The original gives GlobalAveragePool its input's exponent; the chip's takes one of the output, like AveragePool.
 function Policy:passes(node)
@@ -112,38 +103,6 @@ function Policy:share_concat(node)
   for _, input in ipairs(node.inputs) do
     if input and not input.constant then
       self:walk_up(input, function(value) if self:get(value) then self:set(value, s) end end)
-    end
-  end
-end
-
--- S3 ---------------------------------------------------------------------------------------------------------------
-
-function Policy:lift(value, s)
-  while true do
-    self:set(value, s)
-    local producer = value.producer
-    if not producer or not (self:passes(producer) or is_activation(producer)) then return end
-    value = producer:input(1)
-  end
-end
-
--- The exponent of an activation's output; of one that was skipped in S1, that of the activation it feeds.
-function Policy:activation_exponent(node)
-  local e = self:get(node:output(1))
-  if e then return e end
-  local act = single_act(node)
-  return act and self:activation_exponent(act)
-end
-
-function Policy:pass_up(node)
-  local s, input = self:activation_exponent(node), node:input(1)
-  self:set(input, s)
-  local producer = input.producer
-  if not producer then return end
-  if rule(producer).lifts and self:passes(producer) then self:lift(producer:input(1), s) end
-  if producer.op_type == "Concat" then
-    for _, value in ipairs(producer.inputs) do
-      if value and not value.constant then self:lift(value, s) end
     end
   end
 end
@@ -357,7 +316,7 @@ end
 -- S2 to S4, in which later steps overwrite what earlier ones wrote.
 function Policy:share()
   for node in self.graph:nodes() do if node.op_type == "Concat" then self:share_concat(node) end end
-  for node in self.graph:nodes() do if is_activation(node) then self:pass_up(node) end end
+  lift.share(self)
   for node in self.graph:nodes() do self:follow_input(node) end
 end
 
