@@ -1,4 +1,6 @@
-/* Where buffers lie: first fit in order of size, among the buffers whose lives overlap. */
+/* Where buffers lie: first fit in order of size, among the buffers whose lives overlap. That takes the square of their
+ * number, so where they are very many, each takes what one of its kind of size left behind. */
+#include <limits.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -23,6 +25,8 @@ static void share_in_place(espq_plan *plan) {
     a->last = b->last;
   }
 }
+
+enum { MANY = 4096, KINDS = 64 };
 
 typedef struct entry {
   int buffer;
@@ -50,6 +54,68 @@ static size_t first_fit(const espq_plan *plan, const entry *placed, size_t n, co
   return offset;
 }
 
+static void place_by_size(espq_plan *plan, entry *order, size_t n) {
+  qsort(order, n, sizeof *order, by_size);
+  for (size_t i = 0; i < n; i++) {
+    espq_buffer *b = &plan->buffers[order[i].buffer];
+    b->offset = first_fit(plan, order, i, b);
+    if (b->offset + b->size > plan->memory) plan->memory = b->offset + b->size;
+  }
+}
+
+/* --- very many buffers --- */
+
+/* Buffers that a step ends, and places that are free, as lists through `next`. */
+typedef struct places {
+  int *next;   /* by buffer */
+  int *ending; /* by step; -1: none */
+  int free[KINDS];
+} places;
+
+static int kind_of(size_t size) { return size ? 63 - __builtin_clzll(size) + ((size & (size - 1)) != 0) : 0; }
+
+static void push(int *list, int *next, int buffer) {
+  next[buffer] = *list;
+  *list = buffer;
+}
+
+/* All sizes of a kind take the room of the largest. */
+static void take_place(espq_plan *plan, places *p, int buffer) {
+  espq_buffer *b = &plan->buffers[buffer];
+  int kind = kind_of(b->size), left = p->free[kind];
+  if (left >= 0) {
+    p->free[kind] = p->next[left];
+    b->offset = plan->buffers[left].offset;
+  } else {
+    b->offset = plan->memory;
+    plan->memory += (size_t)1 << kind;
+  }
+  if (b->last != INT_MAX) push(&p->ending[b->last], p->next, buffer);
+}
+
+static void leave_places(espq_plan *plan, places *p, int step) {
+  for (int b = p->ending[step], after; b >= 0; b = after) {
+    after = p->next[b];
+    push(&p->free[kind_of(plan->buffers[b].size)], p->next, b);
+  }
+}
+
+/* order: by number, which is by the step that makes them. */
+static espq_status place_by_step(espq_plan *plan, const entry *order, size_t n, espq_error *err) {
+  places p = {.next = espq_calloc(plan->nbuffers, sizeof *p.next),
+              .ending = espq_calloc(plan->nsteps + 1, sizeof *p.ending)};
+  espq_status status = p.next && p.ending ? ESPQ_OK : espq_fail_memory(err);
+  for (int k = 0; k < KINDS; k++) p.free[k] = -1;
+  for (size_t i = 0; i <= plan->nsteps && !status; i++) p.ending[i] = -1;
+  for (size_t step = 0, i = 0; step < plan->nsteps && !status; step++) {
+    for (; i < n && plan->buffers[order[i].buffer].first <= (int)step; i++) take_place(plan, &p, order[i].buffer);
+    leave_places(plan, &p, (int)step);
+  }
+  espq_free(p.next);
+  espq_free(p.ending);
+  return status;
+}
+
 espq_status espq_plan_place_buffers(espq_plan *plan, espq_error *err) {
   share_in_place(plan);
   entry *order = espq_calloc(plan->nbuffers, sizeof *order);
@@ -57,16 +123,13 @@ espq_status espq_plan_place_buffers(espq_plan *plan, espq_error *err) {
   size_t n = 0;
   for (size_t i = 0; i < plan->nbuffers; i++)
     if (plan->buffers[i].input < 0 && plan->buffers[i].same_as < 0) order[n++] = (entry){(int)i, plan->buffers[i].size};
-  qsort(order, n, sizeof *order, by_size);
   plan->memory = 0;
-  for (size_t i = 0; i < n; i++) {
-    espq_buffer *b = &plan->buffers[order[i].buffer];
-    b->offset = first_fit(plan, order, i, b);
-    if (b->offset + b->size > plan->memory) plan->memory = b->offset + b->size;
-  }
+  espq_status status = n > MANY ? place_by_step(plan, order, n, err) : ESPQ_OK;
+  if (n <= MANY) place_by_size(plan, order, n);
   for (size_t i = 0; i < plan->nbuffers; i++)
     if (plan->buffers[i].same_as >= 0) plan->buffers[i].offset = plan->buffers[root(plan, (int)i)].offset;
   espq_free(order);
+  if (status) return status;
   if (plan->memory > ESPQ_ALLOC_MAX)
     return espq_fail(err, ESPQ_ELIMIT, "the model's tensors need %zu bytes", plan->memory);
   return ESPQ_OK;
