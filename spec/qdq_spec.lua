@@ -83,12 +83,14 @@ describe("QDQ models", function()
     local conv = b.node("QLinearConv", { q, s, z, b.constant("int8", { 4, 8 }, { 2, 1, 1, 1 }), b.constant("float32", { 0.5, 0.25 }),
       z, s, z, b.constant("int32", { 4, 8 }) })
     local sum = b.node("QLinearAdd", { conv, s, z, conv, s, z, s, z }, nil, nil, "com.microsoft")
+    local mean = b.node("QLinearGlobalAveragePool", { sum, s, z, s, z }, { channels_last = 0 }, "m", "com.microsoft")
     b.graph:add_output(b.node("DequantizeLinear", { sum, s, z }, nil, "y"))
+    b.graph:add_output(b.node("DequantizeLinear", { mean, s, z }, nil, "z"))
     local graph = assert(read(b.graph))
-    assert.equal("Conv Add", ops(graph))
+    assert.equal("Conv Add GlobalAveragePool", ops(graph))
     local y = core.evaluate(graph, core.tensor_from({ 1, 2 }, "float32"):reshape { 1, 1, 1, 2 })[1]
     assert.same({ { { { 6, 10 } }, { { 6, 10 } } } }, y:totable()) -- 2 * (2x + 1), and 2 * (2x + 1)
-    assert.equal(3, #model_scales.list(graph))
+    assert.equal(4, #model_scales.list(graph))
   end)
 
   it("with scales that are computed or of blocks are left, and refused by name", function()

@@ -8,7 +8,8 @@
 --- By name: Calibrator{bits =, granularity =, method =, mode =, runtime =, target =, threads =, input_exponent =,
 --- log =}. `input_exponent` is an integer, "measured", or a table of these by input; without it inputs are supposed to
 --- lie in [-1, 1), as in the original. `model_scales` (true): tensors that the model has trained scales of
---- (espquant.model_scales) take the nearest power of two of these, inputs included, instead of what is measured. `log` receives what the original prints, and warnings (default: print).
+--- (espquant.model_scales) take the nearest power of two of these, inputs included, instead of what is measured.
+--- `log` receives what the original prints, and warnings (default: print).
 ---
 --- The methods above have the names of the original's Python class and raise error objects (`espquant.errors`) for what
 --- is wrong with models, data and files, as it does; `measure_table` returns nil, message, code, problems instead.
@@ -192,7 +193,9 @@ local function measure(self, model, data, names, by_range, warnings, hash)
   end
   local found = {}
   for i, name in ipairs(names) do
-    found[name] = trained[name] or histograms and not by_range[name] and entropy_exponent(self, histograms, thresholds, ranges, i, name, warnings)
+    found[name] = trained[name]
+      or histograms and not by_range[name]
+        and entropy_exponent(self, histograms, thresholds, ranges, i, name, warnings)
       or core.exponent_of_absmax(absmax(ranges, i), self.bits)
   end
   return found, hash

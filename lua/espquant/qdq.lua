@@ -126,8 +126,15 @@ end
 -- a, its scale, its zero point, b, its own, then those of the result.
 local PAIRS = { QLinearMatMul = "MatMul", QLinearAdd = "Add", QLinearMul = "Mul" }
 
-local function with_result(graph, node, build)
-  local scale, zero = node:input(7), node:input(8)
+-- Operators of one tensor: x, its scale and zero point, those of the result.
+local SINGLES = {
+  QLinearSigmoid = "Sigmoid", QLinearLeakyRelu = "LeakyRelu", QLinearAveragePool = "AveragePool",
+  QLinearGlobalAveragePool = "GlobalAveragePool",
+}
+
+-- at: which input is the scale of the result.
+local function with_result(graph, node, at, build)
+  local scale, zero = node:input(at), node:input(at + 1)
   local y = tensor(scale) and build(graph, node)
   if y then note(graph, y, scale, zero) end
   return y and true or false
@@ -141,11 +148,24 @@ local function pair(graph, node)
   })
 end
 
-local REWRITES = { QuantizeLinear = quantize, DequantizeLinear = dequantize,
-  QLinearConv = function(graph, node) return with_result(graph, node, convolution) end }
-for name in pairs(PAIRS) do REWRITES[name] = function(graph, node) return with_result(graph, node, pair) end end
+local function single(graph, node)
+  local attrs = node:attrs()
+  if attrs.channels_last and attrs.channels_last ~= 0 then return false end
+  attrs.channels_last = nil
+  return float_node(graph, node, SINGLES[node.op_type],
+    { operand(graph, node:input(1), node:input(2), node:input(3)) or false }, attrs)
+end
 
+local REWRITES = {
+  QuantizeLinear = quantize, DequantizeLinear = dequantize,
+  QLinearConv = function(graph, node) return with_result(graph, node, 7, convolution) end,
+}
 local DOMAIN = { QLinearAdd = "com.microsoft", QLinearMul = "com.microsoft" }
+for name in pairs(PAIRS) do REWRITES[name] = function(graph, node) return with_result(graph, node, 7, pair) end end
+for name in pairs(SINGLES) do
+  DOMAIN[name] = "com.microsoft"
+  REWRITES[name] = function(graph, node) return with_result(graph, node, 4, single) end
+end
 
 --- Makes the graph a float graph, in place; what has scales that are computed stays, and is refused by whoever needs to
 --- know the operator. How many nodes went.
