@@ -35,7 +35,9 @@ for _, name in ipairs(sorted(schema.tables)) do
   local fields = schema.tables[name]
   for i, field in ipairs(fields) do
     local type, after = field[2], fields[i + 1]
-    if type == "uint8" and after and _G.type(after[2]) == "table" and after[2].union then type = nil end -- the tag: implied
+    if type == "uint8" and after and _G.type(after[2]) == "table" and after[2].union then
+      type = nil -- the tag: implied
+    end
     if _G.type(type) == "table" then type = type.union or "[" .. type[1] .. "]" end
     if type then add("  %s: %s;", field[1], type) end
   end

@@ -32,8 +32,8 @@ function M.onnx()
     for _, entry in ipairs(r.problems) do names[#names + 1] = (entry[1].name:gsub("^test_", "")) end
   end
   table.sort(names)
-  lines[#lines + 1] = "\nNot passing, each with its reason in `spec/support/onnx_exceptions.lua` (training, strings, sequences, "
-    .. "bfloat16): " .. table.concat(names, ", ") .. ".\n"
+  lines[#lines + 1] = "\nNot passing, each with its reason in `spec/support/onnx_exceptions.lua` (training, strings, "
+    .. "sequences, bfloat16): " .. table.concat(names, ", ") .. ".\n"
   return table.concat(lines, "\n")
 end
 

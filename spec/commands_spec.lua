@@ -135,7 +135,8 @@ describe("the commands", function()
       local r = espquant("optimize", "soft6.onnx", "-o", "hard.onnx", "--also", "cut_final_softmax,split_clip")
       assert.same({ 0, "espquant: note: output 'Softmax_out' was not compared\n" }, { r.status, r.stderr })
       assert.matches("^cut_final_softmax +1 change\nsplit_clip +1 change\nhard.onnx: 1 node, before 2\n$", r.stdout)
-      r = espquant("optimize", "soft6.onnx", "-o", "hard.onnx", "--also", "split_clip", "--passes", "eliminate_identity")
+      r = espquant("optimize", "soft6.onnx", "-o", "hard.onnx", "--also", "split_clip", "--passes",
+        "eliminate_identity")
       assert.matches("^split_clip +1 change\nhard.onnx: 2 nodes, before 2\nlargest difference on random input: 0 of",
         r.stdout)
     end)
@@ -174,7 +175,8 @@ describe("the commands", function()
       local r = espquant("check", "soft.onnx")
       assert.same({ 1, "" }, { r.status, r.stderr })
       assert.matches("2 nodes of the model cannot be quantized", r.stdout)
-      assert.matches("\n  %- Sigmoid 'sigmoid' %(Nx4 %-> Nx4%): Sigmoid has no integer form on the chip\n      end the model",
+      assert.matches(
+        "\n  %- Sigmoid 'sigmoid' %(Nx4 %-> Nx4%): Sigmoid has no integer form on the chip\n      end the model",
         r.stdout)
       assert.matches("%- Softmax 'softmax'", r.stdout)
       r = espquant("check", "soft.onnx", "--json")
@@ -190,7 +192,8 @@ describe("the commands", function()
       end)
       local r = espquant("check", "misfit.onnx")
       assert.same({ 3, "" }, { r.status, r.stderr })
-      assert.matches("misfit.onnx: 3 nodes of the model cannot be quantized\n  %- Gemm 'gemm' %(Nx4, 5x4 %-> %?%): ", r.stdout)
+      assert.matches("misfit.onnx: 3 nodes of the model cannot be quantized\n  %- Gemm 'gemm' %(Nx4, 5x4 %-> %?%): ",
+        r.stdout)
       assert.matches("Add 'add' %(Nx4, 3 %-> %?%): shapes %?x4 and 3 do not broadcast", r.stdout)
     end)
 
@@ -198,7 +201,8 @@ describe("the commands", function()
       put_model("ours.onnx", function(g, x) return node(g, "Identity", { node(g, "Mul", { x, x }) }) end)
       local r = espquant("check", "ours.onnx")
       assert.equal(0, r.status)
-      assert.matches("^ours.onnx: can be quantized %(2 nodes%)\n  note: Mul: what a chip computes here was never measured;"
+      assert.matches(
+        "^ours.onnx: can be quantized %(2 nodes%)\n  note: Mul: what a chip computes here was never measured;"
         .. " [^\n]+ %(mul%)\n  note: Identity: ", r.stdout)
       local notes = cjson.decode(espquant("check", "ours.onnx", "--json").stdout).notes
       assert.same({ 2, "Mul", { "mul" } }, { #notes, notes[1].operator, notes[1].nodes })
@@ -294,7 +298,8 @@ describe("the commands", function()
       local r = espquant("evaluate", "m.onnx", "-t", "m.json", TEST, "--layers")
       assert.same({ 0, "" }, { r.status, r.stderr })
       assert.matches("\n\nlayer +op +output +exponent +SNR dB +saturated +max error\nconv1 +Conv +", r.stdout)
-      local layers = cjson.decode(espquant("evaluate", "m.onnx", "-t", "m.json", TEST, "--layers", "--json").stdout).layers
+      local layers = cjson.decode(espquant("evaluate", "m.onnx", "-t", "m.json", TEST, "--layers",
+        "--json").stdout).layers
       local last = layers[#layers]
       assert.same({ "fc", "Gemm", "output" }, { last.layer, last.op, last.output })
       assert.is_true(last.snr_db > 10 and last.max_error > 0 and last.saturated < 0.1)
@@ -308,7 +313,8 @@ describe("the commands", function()
       assert.equal(1, r.status)
       assert.matches("^espquant: accuracy: 99%.%d+ %% reached %(99%d of 1000 images%), at least 100 %% asked for "
         .. "%(%-%-min%-accuracy%)\nespquant: agreement: 99%.%d+ %% reached .* at least 99.99 %% asked for", r.stderr)
-      fails(2, { "--min-accuracy needs --labels, or data that has labels" }, "evaluate", "m.onnx", "-t", "m.json", TEST, "--min-accuracy", "9")
+      fails(2, { "--min-accuracy needs --labels, or data that has labels" }, "evaluate", "m.onnx", "-t", "m.json",
+        TEST, "--min-accuracy", "9")
       fails(2, { "'101' is no percentage" }, "evaluate", "m.onnx", "-t", "m.json", TEST, "--min-agreement", "101")
     end)
 
@@ -463,7 +469,9 @@ describe("the commands", function()
         assert(core.onnx_write(old, path "old.onnx"))
         local r = espquant("check", "old.onnx")
         assert.equal(status, r.status)
-        if status ~= 0 then assert.matches("its form of opset 5 is not understood, only from 6 on", r.stdout .. r.stderr, 1, true) end
+        if status ~= 0 then
+          assert.matches("its form of opset 5 is not understood, only from 6 on", r.stdout .. r.stderr, 1, true)
+        end
       end
     end)
 

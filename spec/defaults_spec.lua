@@ -37,7 +37,8 @@ local function attributes(node)
   return list
 end
 
-local WINDOW = { auto_pad = "NOTSET", kernel_shape = { 3, 3 }, strides = { 1, 1 }, dilations = { 1, 1 }, pads = { 0, 0, 0, 0 } }
+local WINDOW = { auto_pad = "NOTSET", kernel_shape = { 3, 3 }, strides = { 1, 1 }, dilations = { 1, 1 },
+  pads = { 0, 0, 0, 0 } }
 
 local function with(more)
   local list = {}
@@ -68,7 +69,8 @@ local CASES = {
   { "Clip's bounds are inputs", op = "Clip", opset = 11, want = {} },
   { "a seed is none of them", op = "Dropout", opset = 13, want = {} },
   { "reductions over all axes stay so", op = "ReduceMean", want = { keepdims = 1, noop_with_empty_axes = 0 } },
-  { "Gemm", op = "Gemm", shape = { 2, 3 }, constants = { { 3, 4 } }, want = { alpha = 1.0, beta = 1.0, transA = 0, transB = 0 } },
+  { "Gemm", op = "Gemm", shape = { 2, 3 }, constants = { { 3, 4 } },
+    want = { alpha = 1.0, beta = 1.0, transA = 0, transB = 0 } },
 }
 
 describe("default attributes in a saved file", function()

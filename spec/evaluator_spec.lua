@@ -252,7 +252,8 @@ describe("a table", function()
     local err = raised(prepared, g, { mode = "original" }, t)
     assert.same({ "the provided quantization table is not complete", "ValueError", 1 },
       { err.message, err.exception, #err.problems })
-    assert.matches("^Conv 'Conv_c' %(.*the provided quantization parameter for w is empty", tostring(err.problems[1].message))
+    assert.matches("^Conv 'Conv_c' %(.*the provided quantization parameter for w is empty",
+      tostring(err.problems[1].message))
   end)
 
   it('without one for a constant operand is refused in "original" mode, of Max and Min (a split Clip), too', function()

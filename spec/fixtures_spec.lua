@@ -1,7 +1,7 @@
 -- Bit for bit against the original toolkit's own outputs, all 30 recorded cases in 5 configurations, "original" mode:
--- tables in every exponent, int8 outputs and tensors between in every element, int16 in 99.9 % of them (the original sums
--- in float32, we sum exactly), refusals in their words. Then the integer kernels against the rewrite, on every tensor
--- above which both define the same arithmetic. Prints how much was compared.
+-- tables in every exponent, int8 outputs and tensors between in every element, int16 in 99.9 % of them (the original
+-- sums in float32, we sum exactly), refusals in their words. Then the integer kernels against the rewrite, on every
+-- tensor above which both define the same arithmetic. Prints how much was compared.
 local core = require "espquant.core"
 local deviation = require "spec.support.deviation"
 local fixtures = require "spec.support.fixtures"
@@ -188,7 +188,8 @@ describe("the original's recorded cases", function()
     local sum = { tables = 0, entries = 0, refusals = 0 }
     for _, config in ipairs(fixtures.CONFIGURATIONS) do
       local t = totals[config.name]
-      print(("\n%s: %d tables with %d entries equal (%d but for float error), %d refusals\n  outputs: %s\n  between: %s"):format(config.name,
+      print(("\n%s: %d tables with %d entries equal (%d but for float error), %d refusals\n  outputs: %s\n"
+        .. "  between: %s"):format(config.name,
         t.tables, t.entries, t.moved_tables, t.refusals, describe_part(t.outputs), describe_part(t.between)))
       for _, part in ipairs { t.outputs, t.between } do
         assert.is_true(part.unequal <= (1 - INT16_EQUAL) * part.elements)

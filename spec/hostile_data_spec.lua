@@ -135,7 +135,8 @@ describe("a quantization table", function()
         doc.nobody, d.order = { kind = "weight", exponents = { 3 } }, nil
         doc.conv_w_1 = nil
       end))
-    refusal.check("format", { "1000000000 is not allowed", "no kind nothing", "tensor 'conv_w_1'", "3 mistakes" }, evaluate,
+    local mistakes = { "1000000000 is not allowed", "no kind nothing", "tensor 'conv_w_1'", "3 mistakes" }
+    refusal.check("format", mistakes, evaluate,
       edited(function(_, doc)
         doc.conv_w_1.exponents[1] = 1000000000
         doc.Conv_0_out.kind, doc.input.exponents = "nothing", {}

@@ -2,7 +2,6 @@
 
 local core = require "espquant.core"
 local onnx = require "espquant.onnx"
-local run = require "spec.support.run"
 local w = require "spec.support.wire"
 
 local function read(bytes)
@@ -36,10 +35,12 @@ local function result(graph, input) return core.evaluate(graph, input or x)[1]:t
 
 describe("local functions", function()
   local scaled = w.fn { name = "scaled", inputs = { "a", "b" }, outputs = { "c" }, attributes = { "slope" },
-    nodes = { w.node("LeakyRelu", { "a" }, { "t" }, { attributes = { w.attribute("alpha", { ref = "slope", type = 1 }) } }),
+    nodes = { w.node("LeakyRelu", { "a" }, { "t" },
+      { attributes = { w.attribute("alpha", { ref = "slope", type = 1 }) } }),
       w.node("Add", { "t", "a" }, { "c" }, { name = "add" }) } }
   local twice = w.fn { name = "twice", inputs = { "a" }, outputs = { "b" },
-    nodes = { w.node("scaled", { "a" }, { "t" }, { domain = "local", attributes = { w.attribute("slope", { f = 0.5 }) } }),
+    nodes = { w.node("scaled", { "a" }, { "t" },
+      { domain = "local", attributes = { w.attribute("slope", { f = 0.5 }) } }),
       w.node("scaled", { "t" }, { "b" }, { domain = "local" }) } }
 
   it("are put in place of their calls, with the caller's attributes", function()
@@ -54,14 +55,16 @@ describe("local functions", function()
 
   it("keep apart what two calls name alike", function()
     local graph = assert(read(w.model { inputs = X, outputs = Y, functions = { scaled }, nodes = {
-      w.node("scaled", { "x" }, { "t" }, { domain = "local" }), w.node("scaled", { "t" }, { "y" }, { domain = "local" }) } }))
+      w.node("scaled", { "x" }, { "t" }, { domain = "local" }),
+      w.node("scaled", { "t" }, { "y" }, { domain = "local" }) } }))
     assert.equal("LeakyRelu Add LeakyRelu Add", ops(graph))
     assert.is_true(graph:verify())
   end)
 
   it("take their own defaults", function()
     local f = w.fn { name = "f", inputs = { "a" }, outputs = { "b" }, defaults = { w.attribute("slope", { f = 0.25 }) },
-      nodes = { w.node("LeakyRelu", { "a" }, { "b" }, { attributes = { w.attribute("alpha", { ref = "slope", type = 1 }) } }) } }
+      nodes = { w.node("LeakyRelu", { "a" }, { "b" },
+        { attributes = { w.attribute("alpha", { ref = "slope", type = 1 }) } }) } }
     local graph = assert(read(w.model { inputs = X, outputs = Y, functions = { f },
       nodes = { w.node("f", { "x" }, { "y" }, { domain = "local" }) } }))
     assert.same({ -0.25, 2 }, result(graph))
@@ -75,7 +78,8 @@ describe("local functions", function()
     local loop = w.fn { name = "f", inputs = { "a" }, outputs = { "b" },
       nodes = { w.node("f", { "a" }, { "b" }, { domain = "local" }) } }
     refused("limit", "function 'f' calls itself", model(loop))
-    local old = w.fn { name = "f", inputs = { "a" }, outputs = { "b" }, opset = 11, nodes = { w.node("Relu", { "a" }, { "b" }) } }
+    local old = w.fn { name = "f", inputs = { "a" }, outputs = { "b" }, opset = 11,
+      nodes = { w.node("Relu", { "a" }, { "b" }) } }
     refused("unsupported", "'f' is written for opset 11, the model for opset 18", model(old))
     local plain = w.fn { name = "f", inputs = { "a" }, outputs = { "b" }, nodes = { w.node("Relu", { "a" }, { "b" }) } }
     refused("format", "2 inputs and 1 outputs, function 'f' has 1 and 1", model(plain, { "x", "x" }))
@@ -87,10 +91,12 @@ describe("local functions", function()
   end)
 
   it("that grow without end are refused", function()
-    local functions = { w.fn { name = "f0", inputs = { "a" }, outputs = { "b" }, nodes = { w.node("Relu", { "a" }, { "b" }) } } }
+    local functions = { w.fn { name = "f0", inputs = { "a" }, outputs = { "b" },
+      nodes = { w.node("Relu", { "a" }, { "b" }) } } }
     for i = 1, 31 do
       functions[#functions + 1] = w.fn { name = "f" .. i, inputs = { "a" }, outputs = { "b" }, nodes = {
-        w.node("f" .. i - 1, { "a" }, { "t" }, { domain = "local" }), w.node("f" .. i - 1, { "t" }, { "b" }, { domain = "local" }) } }
+        w.node("f" .. i - 1, { "a" }, { "t" }, { domain = "local" }),
+        w.node("f" .. i - 1, { "t" }, { "b" }, { domain = "local" }) } }
     end
     refused("limit", "100001 nodes or more", w.model { inputs = X, outputs = Y, functions = functions,
       nodes = { w.node("f31", { "x" }, { "y" }, { domain = "local" }) } })
@@ -103,7 +109,9 @@ describe("If and Loop", function()
   local one = w.tensor("one", 1, {}, string.pack("<f", 1))
 
   local function branches(value)
-    local function branch(op) return { g = w.graph { nodes = { w.node(op, { "x" }, { "z" }) }, outputs = { w.port "z" } } } end
+    local function branch(op)
+      return { g = w.graph { nodes = { w.node(op, { "x" }, { "z" }) }, outputs = { w.port "z" } } }
+    end
     return w.model { inputs = X, outputs = Y, initializers = { flag("c", value) }, nodes = {
       w.node("If", { "c" }, { "y" }, { name = "if", attributes = {
         w.attribute("then_branch", branch "Relu"), w.attribute("else_branch", branch "Neg") } }) } }
@@ -124,8 +132,10 @@ describe("If and Loop", function()
       nodes = { condition or w.node("Identity", { "go" }, { "go_on" }), w.node("Add", { "v", "one" }, { "w" }),
         w.node("Identity", { "v" }, { "row" }) },
     }
-    return w.model { inputs = X, outputs = { w.port "y", w.port "rows" }, initializers = { count("n", rounds), flag("c", 1), one },
-      nodes = { w.node("Loop", { "n", "c", "x" }, { "y", "rows" }, { attributes = { w.attribute("body", { g = body }) } }) } }
+    return w.model { inputs = X, outputs = { w.port "y", w.port "rows" },
+      initializers = { count("n", rounds), flag("c", 1), one },
+      nodes = { w.node("Loop", { "n", "c", "x" }, { "y", "rows" },
+        { attributes = { w.attribute("body", { g = body }) } }) } }
   end
 
   it("run a body as often as a constant count says", function()
@@ -145,7 +155,9 @@ describe("If and Loop", function()
   end)
 
   it("leave a condition that is computed", function()
-    local function branch(op) return { g = w.graph { nodes = { w.node(op, { "x" }, { "z" }) }, outputs = { w.port "z" } } } end
+    local function branch(op)
+      return { g = w.graph { nodes = { w.node(op, { "x" }, { "z" }) }, outputs = { w.port "z" } } }
+    end
     local graph = assert(read(w.model { inputs = { X[1], w.port("c", 9, {}) }, outputs = Y, nodes = {
       w.node("If", { "c" }, { "y" }, { name = "if", attributes = {
         w.attribute("then_branch", branch "Relu"), w.attribute("else_branch", branch "Neg") } }) } }))

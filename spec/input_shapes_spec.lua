@@ -12,7 +12,8 @@ after_each(function() process.remove(folder) end)
 local function model(shape, target)
   local graph = core.graph { opset = 13 }
   local w = graph:add_constant("w", core.tensor_from({ 1, 2, 3 }, "float32"):reshape { 1, 3, 1, 1 })
-  local conv = graph:add_node { op_type = "Conv", name = "conv", outputs = 1, inputs = { graph:add_input("x", "float32", shape), w } }
+  local conv = graph:add_node { op_type = "Conv", name = "conv", outputs = 1,
+    inputs = { graph:add_input("x", "float32", shape), w } }
   local s = graph:add_constant("s", core.tensor_from(target, "int64"))
   local flat = graph:add_node { op_type = "Reshape", name = "flat", inputs = { conv:output(1), s }, outputs = 1 }
   graph:add_output(graph:add_node { op_type = "Relu", inputs = { flat:output(1) }, outputs = { "y" } }:output(1))

@@ -37,7 +37,8 @@ local CASES = {
     { nodes = { relu }, functions = { w.fn { name = "f", inputs = { "a" }, outputs = { "c" },
       nodes = { w.node("Relu", { "a" }, { "b" }), w.node("Relu", { "b" }, { "c" }) } } } } },
   { "nodes", "5 nodes or more once functions and bodies are put in place, the limit is 4 ", 4,
-    { nodes = { w.node("f", { "x" }, { "y" }, { domain = "local" }), w.node("f", { "y" }, { "z" }, { domain = "local" }) },
+    { nodes = { w.node("f", { "x" }, { "y" }, { domain = "local" }),
+      w.node("f", { "y" }, { "z" }, { domain = "local" }) },
       functions = { w.fn { name = "f", inputs = { "a" }, outputs = { "c" },
         nodes = { w.node("Neg", { "a" }, { "b" }), w.node("Neg", { "b" }, { "c" }) } } } } },
   { "inputs", "node%[0%]%.input%[2%]: 3 of them or more, the limit is 2 %(%-%-limit%-inputs%)", 2,
@@ -76,7 +77,8 @@ describe("a limit of", function()
       initializers = { w.tensor("c", 2, { 1 << 62, 4 }, "") } }
     local _, message, code = core.onnx_decode(bytes)
     assert.equal("limit", code)
-    assert.matches("18446744073709551615 elements or more, the limit is 2147483648 (--limit-elements)", message, 1, true)
+    assert.matches("18446744073709551615 elements or more, the limit is 2147483648 (--limit-elements)", message, 1,
+      true)
   end)
 
   it("more than usual lets larger models pass", function()

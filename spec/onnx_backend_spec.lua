@@ -1,5 +1,5 @@
---- ONNX's own test models (Debian's libonnx-testdata): every model whose operators all have a row here gives the recorded
---- outputs, integers exactly, floats within ONNX's bounds; except the few that are named with a reason. #unit
+--- ONNX's own test models (Debian's libonnx-testdata): every model whose operators all have a row here gives the
+--- recorded outputs, integers exactly, floats within ONNX's bounds; except the few that are named with a reason. #unit
 
 local backend = require "spec.support.onnx_backend"
 local exceptions = require "spec.support.onnx_exceptions"

@@ -79,7 +79,8 @@ describe("large initializers", function()
   end)
 
   it("of 4-bit integers and bfloat16 become larger types", function()
-    local graph = assert(load(model { w.tensor("a", 22, { 8192 }, ("\x71"):rep(4096)), w.tensor("b", 16, { 2048 }, ("\x80\x3f"):rep(2048)) }))
+    local graph = assert(load(model { w.tensor("a", 22, { 8192 }, ("\x71"):rep(4096)),
+      w.tensor("b", 16, { 2048 }, ("\x80\x3f"):rep(2048)) }))
     assert.same({ 1, 7 }, graph:value "a".constant:slice(1, 2):totable())
     assert.equal(1.0, graph:value "b".constant:min())
   end)

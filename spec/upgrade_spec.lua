@@ -54,13 +54,15 @@ describe("upgrading opset 6", function()
     local g = graph("PRelu", { 2, 3, 3 }, { 3 }, {}, true)
     assert.is_true(upgrade.upgrade(g))
     local got = core.evaluate(g, x)[1]
-    run.assert_equal(expected(function(p, q) return p < 0 and string.unpack("f", string.pack("f", p * q)) or p end, x, b), got)
+    run.assert_equal(expected(function(p, q) return p < 0 and string.unpack("f", string.pack("f", p * q)) or p end, x,
+      b), got)
   end)
 
   it("drops what marks inference", function()
     local g = core.graph { name = "spec", opset = 6 }
     local input = g:add_input("x", "float32", { 2, 3 })
-    g:add_output(g:add_node { op_type = "Dropout", name = "n", inputs = { input }, outputs = { "y" }, attrs = { is_test = 1 } })
+    g:add_output(g:add_node { op_type = "Dropout", name = "n", inputs = { input }, outputs = { "y" },
+      attrs = { is_test = 1 } })
     assert.is_true(upgrade.upgrade(g))
     assert.same({}, g:node "n":attrs())
   end)

@@ -1,5 +1,5 @@
---- Text in aligned columns: `rows` are lists of strings, the first one the heading; right[i]: column i is aligned to the
---- right. The last line has no line feed.
+--- Text in aligned columns: `rows` are lists of strings, the first one the heading; right[i]: column i is aligned to
+--- the right. The last line has no line feed.
 return function(rows, right)
   local widths, lines = {}, {}
   for _, row in ipairs(rows) do

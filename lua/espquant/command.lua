@@ -263,9 +263,9 @@ end
 --- error. `read` may be espquant.onnx.read: then shapes are not inferred, and a model that does not fit together is no
 --- error yet.
 function M.model(path, args, streams, read)
-  local options = M.limits(args)
-  options.shapes = shapes_of(path, args)
-  local model, notes = errors.check((read or onnx.load)(path, options))
+  local reading = M.limits(args)
+  reading.shapes = shapes_of(path, args)
+  local model, notes = errors.check((read or onnx.load)(path, reading))
   for _, note in ipairs(notes or {}) do streams.stderr:write("espquant: note: ", path, ": ", note, "\n") end
   return model
 end

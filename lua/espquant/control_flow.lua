@@ -67,7 +67,8 @@ local function run_rounds(graph, node, rounds, truth, options)
       { scalar(graph, round, "int64"), truth, table.unpack(carried) }, options)
     if not results then return nil, message, code end
     if not stays_true(results[1], truth) then
-      return nil, "the condition of its rounds depends on data; only a constant count can be put in place", "unsupported"
+      return nil, "the condition of its rounds depends on data; only a constant count can be put in place",
+        "unsupported"
     end
     for i = 1, #carried do carried[i] = results[1 + i] end
     for i = #carried + 2, #results do

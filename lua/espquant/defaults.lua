@@ -104,7 +104,8 @@ local function complete(node, row, opset)
   end
 end
 
---- Writes out the defaults of every node of the graph, in place; nodes of operators that are not known stay as they are.
+--- Writes out the defaults of every node of the graph, in place; nodes of operators that are not known stay as they
+--- are.
 function M.complete(graph)
   for node in graph:nodes() do
     local row = core.op(node.op_type, node.domain)

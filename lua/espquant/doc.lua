@@ -25,14 +25,14 @@ module {
   op = '(op_type[, domain = ""])\nThe row of an operator as a table; nil for an unknown one.',
   ops = "()\nThe rows of all operators, a list of tables.",
   onnx_read_tensor = "(path)\nThe tensor of a file that holds one TensorProto.",
-  onnx_splice = "(graph, node, attr, {values})\nPuts the subgraph in that attribute before the node; its outputs' values.",
+  onnx_splice = "(graph, node, attr, {values})\nPuts that attribute's subgraph before the node; its outputs' values.",
   onnx_limits = "()\nHow large a model may be: a list of {name =, usual =, what =}, for {limits = {nodes = 1000}}.",
   onnx_read = "(path[, {limits = {...}}])\nThe graph of an ONNX file, and a list of notes about it.",
   onnx_decode = "(bytes[, dir[, {limits = {...}}]])\nThe graph of a model in memory; dir: where external data may lie.",
   onnx_write = "(graph, path)\nWrites an ONNX file, whole or not at all.",
   onnx_encode = "(graph)\nThe bytes of the ONNX model.",
   -- running
-  evaluate = "(graph, inputs[, {names}])\nComputes node by node, where shapes depend on data: list of outputs, list of names.",
+  evaluate = "(graph, inputs[, {names}])\nComputes node by node, where shapes depend on data: outputs, their names.",
   fold_constants = "(graph[, max_bytes = 1 MiB])\nNodes of constants alone become constants; returns how many.",
   executor = "(graph[, {threads =, micro_batch =, outputs = {names}, isa =}])\nA plan of the graph, ready to run.",
   isa = '()\nThe instruction set of the float kernels: "sse41", "avx2" or "avx512". Asking settles it.',
@@ -56,7 +56,7 @@ module {
   image_decode = "(bytes[, channels])\nA PNG or JPEG as a uint8 tensor height x width x channels: 1 gray, 3 RGB.",
   image_resize = "(t, height, width[, shorter])\nSuch a tensor stretched; or, scaled by its shorter side, its centre.",
   image_load = "(paths, {height =, width =, channels =, shorter =, bgr =, planar =, table =, threads =})"
-    .. "\nPictures as float32 numbers: a pixel's value v of channel c becomes table[c][v]. shorter = -1: none is resized.",
+    .. "\nPictures as float32 numbers: value v of channel c becomes table[c][v]. shorter = -1: none is resized.",
   -- files and the process
   read_file = "(path[, limit])\nThe bytes of a file of at most limit bytes.",
   check_folder = "(path)\nTrue if files can be made in this folder; else nil, message, code.",

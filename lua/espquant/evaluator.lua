@@ -196,10 +196,10 @@ function Evaluator:evaluate_quantized_model(images, as_float)
   return outputs, names
 end
 
---- How far each layer is from the float model's, over a dataset of any size: a list of rows in graph order, which prints
---- as a table. A row has layer, op, output (node, operator, tensor), exponent (nil: the scale is no power of two), snr
---- (signal-to-noise ratio in dB; math.huge without any error), saturated (share of the elements at an end of the range)
---- and max_error (largest absolute difference). Raises.
+--- How far each layer is from the float model's, over a dataset of any size: a list of rows in graph order, which
+--- prints as a table. A row has layer, op, output (node, operator, tensor), exponent (nil: the scale is no power of
+--- two), snr (signal-to-noise ratio in dB; math.huge without any error), saturated (share of the elements at an end of
+--- the range) and max_error (largest absolute difference). Raises.
 function Evaluator:layer_report(images)
   if not self.exec then error("call generate_quantized_model before layer_report", 2) end
   errors.check(quant.options.available(self.providers))

@@ -26,7 +26,8 @@ local function rows_of(eva)
       if scales and value.dtype ~= "int64" then
         rows[#rows + 1] = {
           layer = node.name, op = node.op_type, output = value.name, shape = value.shape,
-          exponent = core.exponent_of_scale(scales[1]), elements = 0, signal = 0, noise = 0, saturated = 0, max_error = 0,
+          exponent = core.exponent_of_scale(scales[1]), elements = 0, signal = 0, noise = 0, saturated = 0,
+          max_error = 0,
         }
       end
     end

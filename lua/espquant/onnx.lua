@@ -36,8 +36,8 @@ function M.read(path, options)
 end
 
 --- Reads a model and infers its shapes. Returns it and a list of notes about what is odd in the file; prints nothing.
---- `options.limits` says how large it may be, as in `{ limits = { nodes = 1000 } }`; core.onnx_limits() lists the limits
---- and their usual values. A larger one is refused with the code "limit". A message begins with the path.
+--- `options.limits` says how large it may be, as in `{ limits = { nodes = 1000 } }`; core.onnx_limits() lists the
+--- limits and their usual values. A larger one is refused with the code "limit". A message begins with the path.
 --- `options.shapes`, as in `{ image = { 1, 3, 192, 192 } }`, replaces those of the named inputs, symbols or not.
 function M.load(path, options)
   local model, notes, code = M.read(path, options)
@@ -52,8 +52,8 @@ function M.load_tensor(path)
   return core.onnx_read_tensor(path)
 end
 
---- Writes a model, the whole file or nothing: true, or nil, message, code. Attributes that were left out are in the file
---- with ONNX's defaults, since not every reader knows these; the model that is given stays as it is.
+--- Writes a model, the whole file or nothing: true, or nil, message, code. Attributes that were left out are in the
+--- file with ONNX's defaults, since not every reader knows these; the model that is given stays as it is.
 function M.save(model, path)
   local copy, message, code = model:clone()
   if not copy then return nil, message, code end

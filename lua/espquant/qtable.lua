@@ -243,9 +243,9 @@ end
 function M.load(path)
   local bytes, message, code = core.read_file(path, MAX_BYTES)
   if not bytes then return nil, message, code end
-  local read, t, problems = bytes:match "^%s*{" and from_json or from_pickle, nil, nil
-  t, message, code, problems = read(bytes)
-  if not t then return nil, ("%s: %s"):format(path, message), code, problems end
+  local read = bytes:match "^%s*{" and from_json or from_pickle
+  local t, reason, kind, problems = read(bytes)
+  if not t then return nil, ("%s: %s"):format(path, reason), kind, problems end
   return t
 end
 

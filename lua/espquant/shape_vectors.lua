@@ -107,7 +107,7 @@ function follow.Identity(_, of) return of(1) end
 
 function follow.Cast(node, of) return READS[node:output(1).dtype] and of(1) or nil end
 
-function follow.Reshape(node, of)
+function follow.Reshape(_, of)
   local list, target = of(1), numbers(of(2))
   if not list or not target or #target > 1 or #list ~= (#target == 0 and 1 or #list) then return nil end
   if target[1] and target[1] ~= -1 and target[1] ~= #list then return nil end

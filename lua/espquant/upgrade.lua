@@ -1,6 +1,6 @@
 --- Operators as opset 6 has them, in the form of opset 7: reading a file ends with this, so that nothing behind has to
---- know attributes that ONNX gave up. What changed between the two (ONNX's changelog): functions of two tensors broadcast
---- by attributes, inference is marked by `is_test`, recurrent operators have `output_sequence`.
+--- know attributes that ONNX gave up. What changed between the two (ONNX's changelog): functions of two tensors
+--- broadcast by attributes, inference is marked by `is_test`, recurrent operators have `output_sequence`.
 ---
 ---     Before: Add(x: N,C,H,W  b: C) broadcast=1 axis=1      After: Add(x, Unsqueeze(b, axes=[1,2]))
 

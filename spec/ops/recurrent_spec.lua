@@ -127,7 +127,8 @@ local function run(c, dtype)
   if c.attrs.layout then
     for i, perm in pairs { [1] = { 1, 0, 2 }, [6] = { 1, 0, 2 }, [7] = { 1, 0, 2 } } do
       if inputs[i] then
-        inputs[i] = g:add_node({ op_type = "Transpose", inputs = { inputs[i] }, outputs = 1, attrs = { perm = perm } }).outputs[1]
+        inputs[i] = g:add_node({ op_type = "Transpose", inputs = { inputs[i] }, outputs = 1,
+          attrs = { perm = perm } }).outputs[1]
       end
     end
   end
@@ -144,7 +145,8 @@ end
 
 local function case(op, D, attrs, more)
   local G = gates[op]
-  local c = { op = op, D = D, attrs = attrs, x = numbers(T * N * I), w = numbers(D * G * H * I), r = numbers(D * G * H * H) }
+  local c = { op = op, D = D, attrs = attrs, x = numbers(T * N * I), w = numbers(D * G * H * I),
+    r = numbers(D * G * H * H) }
   for k, v in pairs(more or {}) do c[k] = v end
   return c
 end
@@ -166,7 +168,8 @@ for op, G in pairs(gates) do
   add(1, { clip = 0.5 }, full(1))
   add(1, {}, { only = true })
   local n = #defaults[op]
-  for _, name in ipairs { "Relu", "Affine", "LeakyRelu", "ThresholdedRelu", "ScaledTanh", "HardSigmoid", "Elu", "Softsign", "Softplus" } do
+  for _, name in ipairs { "Relu", "Affine", "LeakyRelu", "ThresholdedRelu", "ScaledTanh", "HardSigmoid", "Elu",
+    "Softsign", "Softplus" } do
     local attrs, list = { activations = {} }, { Affine = { { 0.5 }, { 0.25 } }, ScaledTanh = { { 0.75 }, { 0.5 } } }
     for i = 1, n do attrs.activations[i] = defaults[op][i] end
     attrs.activations[n] = name

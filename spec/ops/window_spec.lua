@@ -56,8 +56,10 @@ local convs = {
   { { 9 }, { 3 }, { 2 }, { 2 }, { 1, 2 }, { 4 }, 2, 4, 6, 2 },
   { { 7, 8 }, { 3, 2 }, { 1, 2 }, { 1, 3 }, { 2, 0, 1, 1 }, { 8, 3 }, 1, 3, 5, 1 },
   { { 5, 6, 4 }, { 3, 2, 2 }, { 2, 1, 1 }, { 1, 2, 1 }, { 1, 0, 1, 1, 1, 0 }, { 3, 5, 4 }, 2, 4, 2, 2 },
-  { { 4, 5, 6 }, { 2, 3, 3 }, { 1, 2, 2 }, { 1, 1, 1 }, { 0, 1, 0, 1, 1, 1 }, { 4, 3, 3 }, 1, 3, 3, 3, { auto_pad = "SAME_UPPER" } },
-  { { 4, 5, 6 }, { 2, 3, 3 }, { 1, 2, 2 }, { 1, 1, 1 }, { 1, 1, 1, 0, 1, 0 }, { 4, 3, 3 }, 1, 2, 3, 1, { auto_pad = "SAME_LOWER" } },
+  { { 4, 5, 6 }, { 2, 3, 3 }, { 1, 2, 2 }, { 1, 1, 1 }, { 0, 1, 0, 1, 1, 1 }, { 4, 3, 3 }, 1, 3, 3, 3,
+    { auto_pad = "SAME_UPPER" } },
+  { { 4, 5, 6 }, { 2, 3, 3 }, { 1, 2, 2 }, { 1, 1, 1 }, { 1, 1, 1, 0, 1, 0 }, { 4, 3, 3 }, 1, 2, 3, 1,
+    { auto_pad = "SAME_LOWER" } },
 }
 
 -- as above; pads are those of the definition
@@ -81,7 +83,8 @@ describe("windows:", function()
   for k, c in ipairs(convs) do
     it("Conv " .. k, function()
       local o = options(c)
-      local x, w, b = numbers(o.n * o.ic * product(o.in_shape)), numbers(o.oc * o.ic // o.group * product(o.kernel)), numbers(o.oc)
+      local x, w, b = numbers(o.n * o.ic * product(o.in_shape)), numbers(o.oc * o.ic // o.group * product(o.kernel)),
+        numbers(o.oc)
       local attrs = { strides = o.stride, dilations = o.dilation, group = o.group }
       attrs.auto_pad = c[11] and c[11].auto_pad
       if not c[11] then attrs.pads = o.pads end
@@ -95,7 +98,8 @@ describe("windows:", function()
   for k, c in ipairs(deconvs) do
     it("ConvTranspose " .. k, function()
       local o = options(c)
-      local x, w, b = numbers(o.n * o.ic * product(o.in_shape)), numbers(o.ic * o.oc // o.group * product(o.kernel)), numbers(o.oc)
+      local x, w, b = numbers(o.n * o.ic * product(o.in_shape)), numbers(o.ic * o.oc // o.group * product(o.kernel)),
+        numbers(o.oc)
       local attrs = { strides = o.stride, dilations = o.dilation, group = o.group }
       for name, value in pairs(c[11]) do attrs[name] = value end
       local y = assert(node("ConvTranspose", 11, { tensor(x, concat({ o.n, o.ic }, o.in_shape)),
@@ -110,8 +114,10 @@ describe("windows:", function()
     { { 9 }, { 3 }, { 2 }, { 2 }, { 1, 1 }, { 4 }, "float64", {} },
     { { 6, 7 }, { 3, 2 }, { 2, 1 }, { 1, 2 }, { 1, 0, 0, 1 }, { 3, 6 }, "uint8", { storage_order = 1 } },
     { { 6, 7 }, { 2, 2 }, { 2, 2 }, { 1, 1 }, { 0, 0, 0, 0 }, { 3, 4 }, "int8", { ceil_mode = 1 } },
-    { { 4, 5, 6 }, { 3, 2, 2 }, { 1, 2, 2 }, { 1, 2, 3 }, { 1, 0, 1, 1, 0, 1 }, { 4, 2, 3 }, "float32", { storage_order = 1 } },
-    { { 4, 5, 6 }, { 2, 2, 3 }, { 2, 2, 2 }, { 1, 1, 1 }, { 0, 1, 1, 0, 0, 1 }, { 2, 3, 4 }, "float16", { ceil_mode = 1 } },
+    { { 4, 5, 6 }, { 3, 2, 2 }, { 1, 2, 2 }, { 1, 2, 3 }, { 1, 0, 1, 1, 0, 1 }, { 4, 2, 3 }, "float32",
+      { storage_order = 1 } },
+    { { 4, 5, 6 }, { 2, 2, 3 }, { 2, 2, 2 }, { 1, 1, 1 }, { 0, 1, 1, 0, 0, 1 }, { 2, 3, 4 }, "float16",
+      { ceil_mode = 1 } },
   }
   for k, c in ipairs(pools) do
     local function case(op)

@@ -1,5 +1,6 @@
--- What the original refuses, recorded: every case of negative/ and every error.json. "original" mode refuses it where the
--- original does, with its lines and its exception, and adds node, operator, shapes, cause and remedy. Prints how many.
+-- What the original refuses, recorded: every case of negative/ and every error.json. "original" mode refuses it where
+-- the original does, with its lines and its exception, and adds node, operator, shapes, cause and remedy. Prints how
+-- many.
 local core = require "espquant.core"
 local espquant = require "espquant"
 local fixtures = require "spec.support.fixtures"
@@ -124,7 +125,8 @@ describe("mode original refuses where and what the original refuses:", function(
   end
 
   it("all of them", function()
-    print(("\n%d recorded calls of %d negative cases, %d refused; %d error.json; %d of their lines said, %d problems with "
+    print(("\n%d recorded calls of %d negative cases, %d refused; %d error.json; %d of their lines said, "
+      .. "%d problems with "
       .. "node, operator, shapes, cause and remedy"):format(counts.calls, #CASES, counts.refused, counts.errors,
       counts.lines, counts.problems))
     assert.same({ 26, 17 }, { counts.calls, counts.refused })

@@ -51,7 +51,9 @@ describe("S1: inputs and measured tensors", function()
       expect(build(two, { s = -3, y = -2 }, { input_exponent = { x = -5, y = "measured" }, mode = mode }),
         { x = -5, y = -2 })
       expect(build(two, { s = -3 }, { input_exponent = { y = -4 }, mode = mode }), { x = -7, y = -4 })
-      local none, _, message, code, problems = build(two, {}, { input_exponent = { z = 0, w = "measured" }, mode = mode })
+      local none, _, message, code, problems = build(two, {}, {
+        input_exponent = { z = 0, w = "measured" }, mode = mode,
+      })
       assert.same({ nil, "input_exponent names what is no input", "format",
         { "input_exponent: the model has no input 'w'", "input_exponent: the model has no input 'z'" } },
         { none, message, code, problems })
@@ -216,7 +218,7 @@ describe("S4: the rest", function()
     expect(build(g, { c = -3, p = -6 }, CHIP), { m = -7, a = -3, b = -3, p = -6, f = -6 }) -- nothing is cut off
   end)
 
-  it("on the chip a global average, or the activation after it, is measured by its range and passes nothing on", function()
+  it("on the chip a global average, or the activation after it, goes by its range and passes nothing on", function()
     local g = net.model [[
       input x N,2,4,4
       const w 2,2,1,1

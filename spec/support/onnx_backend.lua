@@ -39,11 +39,11 @@ local function fields(bytes)
   return function()
     if at > #bytes then return nil end
     local tag = varint()
-    local wire, value = tag & 7, nil
+    local wire = tag & 7
     if wire == 0 then return tag >> 3, varint() end
     local size = wire == 1 and 8 or wire == 5 and 4 or varint()
-    value, at = bytes:sub(at, at + size - 1), at + size
-    return tag >> 3, value
+    at = at + size
+    return tag >> 3, bytes:sub(at - size, at - 1)
   end
 end
 
@@ -139,15 +139,16 @@ local function in_scope(case)
   return true
 end
 
---- Runs every case of a suite that is in scope: {passed =, total =, others =, problems = {{case, problem}, ...}}; `others`
---- counts the cases of other operators.
+--- Runs every case of a suite that is in scope: {passed =, total =, others =, problems = {{case, problem}, ...}};
+--- `others` counts the cases of other operators.
 function M.run_suite(suite)
   local result = { passed = 0, total = 0, others = 0, problems = {} }
   for _, case in ipairs(M.cases(suite)) do
     if in_scope(case) then
       local problem = M.run(case)
       result.total = result.total + 1
-      if problem then result.problems[#result.problems + 1] = { case, problem } else result.passed = result.passed + 1 end
+      if problem then result.problems[#result.problems + 1] = { case, problem }
+      else result.passed = result.passed + 1 end
     else
       result.others = result.others + 1
     end

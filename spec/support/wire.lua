@@ -1,7 +1,8 @@
 --- ONNX messages from the wire upwards, for what our own writer never writes.
 ---
 ---     local w = require "spec.support.wire"
----     w.model { nodes = { w.node("Relu", { "x" }, { "y" }) }, inputs = { w.port("x", 1, { 2 }) }, outputs = { w.port "y" } }
+---     w.model { nodes = { w.node("Relu", { "x" }, { "y" }) }, inputs = { w.port("x", 1, { 2 }) },
+---       outputs = { w.port "y" } }
 
 local M = {}
 
@@ -32,7 +33,8 @@ function M.tensor(name, dtype, dims, raw)
   return all(1, dims) .. M.field(2, dtype) .. M.field(8, name) .. M.field(9, raw)
 end
 
---- Attributes: an integer, a float (as a table {f = }), a tensor ({t = }), a subgraph ({g = }), or a reference ({ref = }).
+--- Attributes: an integer, a float (as a table {f = }), a tensor ({t = }), a subgraph ({g = }), or a reference ({ref =
+--- }).
 function M.attribute(name, value)
   local head = M.field(1, name)
   if math.type(value) == "integer" then return head .. M.field(3, value) .. M.field(20, 2) end
@@ -70,9 +72,11 @@ function M.fn(parts)
     .. all(11, parts.defaults)
 end
 
---- A model of opset 18 and domain "local": the parts of a graph, functions, `ir`, and `about` (fields of the model's own).
+--- A model of opset 18 and domain "local": the parts of a graph, functions, `ir`, and `about` (fields of the model's
+--- own).
 function M.model(parts)
-  return M.field(1, parts.ir or 8) .. (parts.about or "") .. M.field(7, M.graph(parts)) .. M.field(8, M.field(2, parts.opset or 18))
+  return M.field(1, parts.ir or 8) .. (parts.about or "") .. M.field(7, M.graph(parts))
+    .. M.field(8, M.field(2, parts.opset or 18))
     .. M.field(8, M.field(1, "local") .. M.field(2, 1)) .. all(25, parts.functions)
 end
 

@@ -1,4 +1,5 @@
---- Containers of ESP-DL v3: one model (.espdl, "EDL2"; "EDL1" is older) or a package of several ("PDL1", "PDL2", "PDL3").
+--- Containers of ESP-DL v3: one model (.espdl, "EDL2"; "EDL1" is older) or a package of several ("PDL1", "PDL2",
+--- "PDL3").
 --
 --    "EDL2", uint32 encryption (0: none, 1: AES-128-CTR), uint32 length, 4 zero bytes, then the FlatBuffers payload
 --    "PDL2", uint32 count, per model {uint32 offset, name's offset, name's length}, names, the models' files
@@ -54,7 +55,8 @@ local function decode_entries(bytes, at)
   for i = 1, count do
     local offset, name_offset, name_size = unpack("<I4I4I4", bytes, at + 4 + 12 * (i - 1))
     local name = part(bytes, name_offset, name_size, "the name of model " .. i)
-    list[i] = decode_model(part(bytes, offset, math.max(#bytes - offset, 0), "model " .. fault.quote(name)), fault.quote(name))
+    list[i] = decode_model(part(bytes, offset, math.max(#bytes - offset, 0), "model " .. fault.quote(name)),
+      fault.quote(name))
     list[i].name = name
   end
   return list
@@ -82,8 +84,8 @@ local function decode(bytes)
   return package and package(bytes) or { decode_model(bytes, "the model") }
 end
 
---- The models of a file: a list of {name =, model = (the tables of codec/espdl_schema), encrypted =}; an encrypted model
---- has no `model`. Nil, message, code.
+--- The models of a file: a list of {name =, model = (the tables of codec/espdl_schema), encrypted =}; an encrypted
+--- model has no `model`. Nil, message, code.
 function M.decode(bytes)
   fault.expect_string(bytes, "decode")
   return fault.catch(decode, bytes)

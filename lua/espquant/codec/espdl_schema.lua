@@ -1,8 +1,8 @@
---- The FlatBuffers schema of an .espdl file, as data: what codec/flatbuffer reads and writes, and what proto/espdl.fbs says
---- in flatc's language (scripts/espdl_fbs writes that file; a spec compares).
+--- The FlatBuffers schema of an .espdl file, as data: what codec/flatbuffer reads and writes, and what proto/espdl.fbs
+--- says in flatc's language (scripts/espdl_fbs writes that file; a spec compares).
 --
--- A table is the list of its fields, in the order of their ids: {name, type}. Types: a scalar ("int64"), "string", the name
--- of a table, struct or enum, a list {type}, or {union = ...}, whose tag is the field before it.
+-- A table is the list of its fields, in the order of their ids: {name, type}. Types: a scalar ("int64"), "string", the
+-- name of a table, struct or enum, a list {type}, or {union = ...}, whose tag is the field before it.
 
 local M = { root = "Model", namespace = "espdl" }
 
@@ -17,7 +17,8 @@ M.enums = {
   Version = { "int32", "_START_VERSION", "IR_VERSION_2023_12_22" },
   AttributeType = { "int32", "UNDEFINED", "FLOAT", "INT", "STRING", "TENSOR", "GRAPH", "FLOATS", "INTS", "STRINGS",
     "TENSORS", "GRAPHS", "TYPE_FBS", "TYPE_FBSS" },
-  TensorDataType = { "int32", "UNDEFINED", "FLOAT", "UINT8", "INT8", "UINT16", "INT16", "INT32", "INT64", "STRING", "BOOL",
+  TensorDataType = { "int32", "UNDEFINED", "FLOAT", "UINT8", "INT8", "UINT16", "INT16", "INT32", "INT64", "STRING",
+    "BOOL",
     "FLOAT16", "DOUBLE", "UINT32", "UINT64" },
   DataLocation = { "int32", "DEFAULT", "EXTERNAL" },
   DimensionValueType = { "int8", "UNKNOWN", "VALUE", "PARAM" },
@@ -36,7 +37,8 @@ M.unions = {
 }
 
 M.union_names = {
-  TensorTypeAndShape = "tensor_type", SequenceType = "sequence_type", MapType = "map_type", OptionalType = "optional_type",
+  TensorTypeAndShape = "tensor_type", SequenceType = "sequence_type", MapType = "map_type",
+  OptionalType = "optional_type",
 }
 
 M.tables = {
@@ -50,8 +52,10 @@ M.tables = {
   Node = { { "input", { "string" } }, { "output", { "string" } }, { "name", "string" }, { "op_type", "string" },
     { "domain", "string" }, { "attribute", { "Attribute" } }, { "doc_string", "string" } },
   Attribute = { { "name", "string" }, { "ref_attr_name", "string" }, { "doc_string", "string" },
-    { "attr_type", "AttributeType" }, { "f", "AttributeF" }, { "i", "AttributeI" }, { "s", { "uint8" } }, { "t", "Tensor" },
-    { "g", "Graph" }, { "tp", "TypeInfo" }, { "floats", { "float" } }, { "ints", { "int64" } }, { "strings", { "string" } },
+    { "attr_type", "AttributeType" }, { "f", "AttributeF" }, { "i", "AttributeI" }, { "s", { "uint8" } },
+    { "t", "Tensor" },
+    { "g", "Graph" }, { "tp", "TypeInfo" }, { "floats", { "float" } }, { "ints", { "int64" } },
+    { "strings", { "string" } },
     { "tensors", { "Tensor" } }, { "graphs", { "Graph" } }, { "type_protos", { "TypeInfo" } } },
   Tensor = { { "dims", { "int64" } }, { "data_type", "TensorDataType" }, { "float_data", { "float" } },
     { "int32_data", { "int32" } }, { "string_data", { "string" } }, { "int64_data", { "int64" } }, { "name", "string" },
@@ -71,7 +75,8 @@ M.tables = {
   StringStringEntry = { { "key", "string" }, { "value", "string" } },
   OperatorSetId = { { "domain", "string" }, { "version", "int64" } },
   TensorAnnotation = { { "tensor_name", "string" }, { "quant_parameter_tensor_names", { "StringStringEntry" } } },
-  Function = { { "name", "string" }, { "input", { "string" } }, { "output", { "string" } }, { "attribute", { "string" } },
+  Function = { { "name", "string" }, { "input", { "string" } }, { "output", { "string" } },
+    { "attribute", { "string" } },
     { "attribute_proto", { "Attribute" } }, { "node", { "Node" } }, { "doc_string", "string" },
     { "opset_import", { "OperatorSetId" } }, { "domain", "string" } },
 }

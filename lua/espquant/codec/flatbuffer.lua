@@ -1,14 +1,14 @@
 --- FlatBuffers by a schema that is data (codec/espdl_schema): bytes to Lua tables, and back.
 --
 -- A table becomes a Lua table of its present fields; scalars at their default 0 are absent, as in the file. A vector of
--- scalars is a list, but a vector of bytes or of 16-byte blocks is a string; a union field holds the member's table, and the
--- tag stands in the field before it, as in the schema.
+-- scalars is a list, but a vector of bytes or of 16-byte blocks is a string; a union field holds the member's table,
+-- and the tag stands in the field before it, as in the schema.
 --
--- The reader trusts no offset: every reference, vtable, length and alignment is checked against the buffer. Tables may be
--- shared, so a few bytes could mean endless work: all that is read may have at most MAX_WORK elements, and tables nest at
--- most MAX_DEPTH deep.
+-- The reader trusts no offset: every reference, vtable, length and alignment is checked against the buffer. Tables may
+-- be shared, so a few bytes could mean endless work: all that is read may have at most MAX_WORK elements, and tables
+-- nest at most MAX_DEPTH deep.
 --
---    local model, message, code = flatbuffer.decode(schema, bytes)        local bytes = flatbuffer.encode(schema, model)
+--    local model, message, code = flatbuffer.decode(schema, bytes)       local bytes = flatbuffer.encode(schema, model)
 
 local fault = require "espquant.codec.fault"
 
@@ -60,7 +60,9 @@ local function vector(r, at, size, align, what)
   local count = read_u32(r, start, what)
   if count > #r.bytes // size then fail("byte %d: %s has %d elements, more than the buffer", start, what, count) end
   inside(r, start + 4, count * size, 1, what)
-  if count > 0 and (start + 4) % align ~= 0 then fail("byte %d: %s is not aligned to %d bytes", start + 4, what, align) end
+  if count > 0 and (start + 4) % align ~= 0 then
+    fail("byte %d: %s is not aligned to %d bytes", start + 4, what, align)
+  end
   work(r, count)
   return start + 4, count
 end
@@ -167,9 +169,9 @@ end
 
 -- --- writing --------------------------------------------------------------------------------------------------------
 --
--- Objects are placed in the order in which they are reached, parents before children, since references point forward only;
--- strings come last, each distinct one once, and a vtable before the first table that needs it. A part of an object is
--- bytes, or a reference that is known when all is placed.
+-- Objects are placed in the order in which they are reached, parents before children, since references point forward
+-- only; strings come last, each distinct one once, and a vtable before the first table that needs it. A part of an
+-- object is bytes, or a reference that is known when all is placed.
 
 local function align(at, to) return (at + to - 1) // to * to end
 
@@ -186,8 +188,8 @@ local function is_default(schema, kind, value)
   return value == nil or (value == 0 and type(kind) == "string" and not schema.structs[kind])
 end
 
--- The present fields of a table by offset, large ones first, so that there are no gaps: {id, offset}; size, alignment and
--- the highest id.
+-- The present fields of a table by offset, large ones first, so that there are no gaps: {id, offset}; size, alignment
+-- and the highest id.
 local function lay_out(schema, name, value)
   local fields, at, alignment, highest = {}, 4, 4, 0
   for id, field in ipairs(schema.tables[name]) do

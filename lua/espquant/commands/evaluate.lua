@@ -22,7 +22,7 @@ function M.configure(parser)
   parser:option "-t --table":count "1":argname "TABLE":description "The quantization table, .pickle or .json."
   command.add_data(parser)
   parser:option "-l --labels":argname "FILE"
-    :description "The right classes, one number per image, from 0 (default: those in --data: its own, or its sub-folders)."
+    :description "The right classes, one number per image, from 0 (default: those in --data, or its sub-folders)."
   parser:option "--min-accuracy":argname "PERCENT":convert(percentage)
     :description "Exit with 1 when the integer model's accuracy is lower."
   parser:option "--min-agreement":argname "PERCENT":convert(percentage)
@@ -46,7 +46,7 @@ local function load_labels(path, data)
 end
 
 -- The class of each image: the index of the largest number of the first output.
-local function classes(outputs, images)
+local function classes_of(outputs, images)
   return errors.check(outputs[1]:reshape { images, -1 }):argmax()
 end
 
@@ -97,8 +97,8 @@ local function compare(data, float, eva, labels, by_class)
   local bar <close> = progress.new { title = "evaluate", total = data:count() }
   for batch in data:batches() do
     local n = type(batch) == "table" and #batch[1] or #batch
-    local want = classes(timed(sums, "float_seconds", float.run, float, batch), n)
-    local got = classes(timed(sums, "seconds", eva.evaluate_quantized_model, eva, batch), n)
+    local want = classes_of(timed(sums, "float_seconds", float.run, float, batch), n)
+    local got = classes_of(timed(sums, "seconds", eva.evaluate_quantized_model, eva, batch), n)
     sums.equal = sums.equal + count_equal(want, got)
     if labels then
       if sums.images + n > #labels then errors.raise("format", ("%d labels for more images"):format(#labels)) end
@@ -151,7 +151,8 @@ end
 local function print_classes(streams, classes)
   local rows = { { "class", "images", "float", "integer" } }
   for i, c in ipairs(classes) do
-    rows[i + 1] = { c.name, command.thousands(c.images), percent(c.float_right / c.images), percent(c.right / c.images) }
+    rows[i + 1] = { c.name, command.thousands(c.images), percent(c.float_right / c.images),
+      percent(c.right / c.images) }
   end
   command.print_columns(streams, rows, { false, true, true, true })
 end

@@ -159,7 +159,8 @@ local function pictures_info(args, streams)
     streams.stdout:write(tostring(data), "\n", #data.notes > 0 and data.notes[1] .. "\n" or "")
     return
   end
-  command.print_json(streams, { kind = "images", images = data:count(), classes = data.classes and json.array(data.classes),
+  command.print_json(streams,
+    { kind = "images", images = data:count(), classes = data.classes and json.array(data.classes),
     notes = json.array(data.notes) })
 end
 

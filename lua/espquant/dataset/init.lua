@@ -16,7 +16,6 @@
 --- A tensor is a batch, images first, or one image without that axis; a missing channel axis of size 1 is put in
 --- (28x28 and Nx28x28 fit an input of Nx1x28x28). Numbers are cast to float32 and scaled batch by batch.
 
-local core = require "espquant.core"
 local errors = require "espquant.errors"
 local file = require "espquant.dataset.file"
 local fit = require "espquant.dataset.fit"

@@ -41,7 +41,7 @@ local function share(graph, node, first)
   if has_output(node) and (has_output(first) or #node.outputs > 1) then return false end
   for i, value in ipairs(node.outputs) do
     local other = first:output(i)
-    if not value ~= not other then return false end
+    if (not value) ~= (not other) then return false end
   end
   for i, value in ipairs(node.outputs) do
     if value then assert(graph:replace(value, first:output(i))) end

@@ -196,7 +196,9 @@ function Apply:strangers(graph)
   for _, entry in ipairs(self.table.entries) do
     if not graph:value(entry.name) and not is_alpha[entry.name] then
       count = count + 1
-      if count <= MOST_STRANGERS then self:problem("the table has '%s', which is no tensor of the model", entry.name) end
+      if count <= MOST_STRANGERS then
+        self:problem("the table has '%s', which is no tensor of the model", entry.name)
+      end
     end
   end
   if count > MOST_STRANGERS then self:problem("and %d more that are none", count - MOST_STRANGERS) end

@@ -201,7 +201,8 @@ return function(graph, mode, role)
   local copy, message, code = graph:clone() -- since a question changes nothing
   if not copy then return nil, message, code end
   local fits, misfit, misfit_code = copy:infer_shapes()
-  local problems, lines, is_invalid = {}, {}, false
+  local problems, lines = {}, {}
+  local is_invalid
   if mode == "original" then lines, is_invalid = check_original(copy, role, problems)
   else is_invalid = each_node(copy, chip_reason, problems) end
   if #problems == 0 and fits then return true end

@@ -67,12 +67,12 @@ function Policy:measure(measure)
   local ok, message, code, problems = inputs.check(self.graph, self)
   if not ok then return nil, message, code, problems end
   local names, by_range = self:measured()
-  local wanted, found = {}, nil
+  local wanted = {}
   for _, input in ipairs(self.graph.inputs) do
     if inputs.exponent(self, input.name) == "measured" then wanted[#wanted + 1] = input.name end
   end
-  found, message, code, problems = measure(table.move(names, 1, #names, #wanted + 1, wanted), by_range)
-  if not found then return nil, message, code, problems end
+  local found, why, kind, causes = measure(table.move(names, 1, #names, #wanted + 1, wanted), by_range)
+  if not found then return nil, why, kind, causes end
   for _, input in ipairs(self.graph.inputs) do
     self:set(input, found[input.name] or inputs.exponent(self, input.name))
   end
@@ -332,7 +332,8 @@ function Policy:share_on_chip()
 end
 
 --- Builds the table. `options`: bits, granularity, method, mode ("chip" or "original"), input_exponent (an integer,
---- "measured", a table of these by input, or nil for -7 and -15). Returns a qtable with `warnings`, or nil, message, code[, problems].
+--- "measured", a table of these by input, or nil for -7 and -15). Returns a qtable with `warnings`, or nil, message,
+--- code[, problems].
 function M.build(graph, options, measure)
   local self = setmetatable({
     graph = graph, bits = options.bits, mode = options.mode, per_channel = options.granularity == "per-channel",
