@@ -160,7 +160,7 @@ static espq_status describe(espq_infer_conv *conv, espq_infer_engine *engine, co
   if (!status) status = espq_infer_md(&bias_md, 1, &p->oc, dnnl_a, err);
   if (!status) status = images_md(&dst, conv->out, p->n, p->oc, p->id ? p->od : 0, p->oh, p->ow, err);
   if (status) return status;
-  dnnl_dims_t strides, dilates, before, after;
+  dnnl_dims_t strides = {0}, dilates = {0}, before = {0}, after = {0};
   set_axes(strides, p->id, p->sd, p->sh, p->sw);
   set_axes(dilates, p->id, p->dd - 1, p->dh - 1, p->dw - 1);
   set_axes(before, p->id, p->pf, p->pt, p->pl);

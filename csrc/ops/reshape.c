@@ -126,7 +126,8 @@ static espq_status misfit(const espq_call *call, const espq_shape *out, espq_err
   const espq_shape *in = &call->in[0].shape;
   return espq_call_fail(
       call, err, ESPQ_EFORMAT,
-      "input '%.100s' of shape %s does not fit into shape %s, which is built into the model; export it for this input, or "
+      "input '%.100s' of shape %s does not fit into shape %s, which is built into the model; export it for this input, "
+      "or "
       "with -1 in that shape; if the batch is fixed in the constant, use convert_model_batch_to_dynamic",
       call->in[0].name, espq_shape_text(in->rank, in->dim, a, sizeof a),
       espq_shape_text(out->rank, out->dim, b, sizeof b));

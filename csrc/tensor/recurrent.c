@@ -20,7 +20,7 @@ static int64_t row_size(const espq_recurrent *r) { return r->inputs > r->hidden 
 
 static work split(const espq_recurrent *r, double *at) {
   int64_t g = width_of(r), h = r->hidden;
-  work k;
+  work k = {0};
   double **const parts[] = {&k.w, &k.r, &k.wb, &k.rb, &k.p, &k.from_x, &k.from_h, &k.h, &k.c, &k.x, &k.row};
   const int64_t sizes[] = {g * r->inputs, g * h, g, g, 3 * h, g, g, h, h, r->inputs, row_size(r)};
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) *parts[i] = at, at += sizes[i];

@@ -1,6 +1,6 @@
 -- Why GlobalAveragePool has an exponent of its own on the chip, by its range: signal-to-noise of the outputs against
--- float with that table, and with the original's, where it shares its input's; both run by the integer kernels. The cases
--- in which that is all that differs. docs/original.md quotes what this prints, and must do so rightly.
+-- float with that table, and with the original's, where it shares its input's; both run by the integer kernels. The
+-- cases in which that is all that differs. docs/original.md quotes what this prints, and must do so rightly.
 local core = require "espquant.core"
 local espquant = require "espquant"
 local fixtures = require "spec.support.fixtures"

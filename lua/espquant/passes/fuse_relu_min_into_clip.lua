@@ -14,7 +14,7 @@ return pass {
       return false
     end
     local high = t:reshape({ 1 }):item()
-    if not (high >= 0) then return false end
+    if not (high >= 0) then return false end -- luacheck: ignore 581
     local low = assert(graph:add_constant(nil, core.tensor_from({ 0 }, "float32", {})))
     local bound = assert(graph:add_constant(nil, core.tensor_from({ high }, "float32", {})))
     local clip = assert(graph:add_node { op_type = "Clip", name = m.min.name, inputs = { m.x, low, bound },

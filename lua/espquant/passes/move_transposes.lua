@@ -161,7 +161,7 @@ local function reduce(graph, node, perm)
 end
 
 -- The result stands in the order of both, one Transpose behind the other.
-function rules.Transpose(graph, node, perm)
+function rules.Transpose(_, node, perm)
   local outer, joined = pass.attr(node, "perm", "integers"), {}
   if not outer or #outer ~= #perm or not is_permutation(outer) then return nil end
   for j, axis in ipairs(outer) do joined[j] = perm[axis + 1] end
