@@ -415,6 +415,14 @@ describe("the commands", function()
     end)
   end)
 
+  it("say that their output could not be written", function()
+    for _, command in ipairs { "ops", "help", "-v", "table --help" } do
+      local words = { "sh", "-c", "\"$0\" " .. command .. " >/dev/full", process.espquant }
+      local r = process.run(words, { cwd = folder })
+      assert.same({ 3, "espquant: cannot write to standard output: No space left on device\n" }, { r.status, r.stderr })
+    end
+  end)
+
   describe("given bad input", function()
     it("say what is wrong with options, with exit code 2", function()
       fails(2, { "--target: 'esp32h2' is not one of", "esp32c3" }, "check", "m.onnx", "--target", "esp32h2")

@@ -50,7 +50,8 @@ describe("QDQ models", function()
     it(("of opset %d: %s, zero point %d"):format(case.opset, case.dtype, case.zero), function()
       local b = builder(case.opset)
       local x = b.graph:add_input("x", "float32", { 1, 4 })
-      local y = b.node("Relu", { b.pair(x, scalar(b, "float32", case.scale), scalar(b, case.dtype, case.zero)) }, nil, "y")
+      local y = b.node("Relu", { b.pair(x, scalar(b, "float32", case.scale), scalar(b, case.dtype, case.zero)) }, nil,
+        "y")
       b.graph:add_output(y)
       local graph = assert(read(b.graph))
       assert.equal("Relu", ops(graph))
@@ -71,7 +72,8 @@ describe("QDQ models", function()
     b.graph:add_output(b.node("Conv", { x, w, c }, nil, "y"))
     local graph = assert(read(b.graph))
     assert.equal("Conv", ops(graph))
-    assert.same({ { { { 1 } }, { { 2 } } }, { { { -2.5 } }, { { 1 } } } }, graph:node_list()[1]:input(2).constant:totable())
+    assert.same({ { { { 1 } }, { { 2 } } }, { { { -2.5 } }, { { 1 } } } },
+      graph:node_list()[1]:input(2).constant:totable())
     assert.same({ 1, -1 }, graph:node_list()[1]:input(3).constant:totable())
   end)
 
@@ -80,7 +82,8 @@ describe("QDQ models", function()
     local x = b.graph:add_input("x", "float32", { 1, 1, 1, 2 })
     local s, z = scalar(b, "float32", 0.5), scalar(b, "int8", 0)
     local q = b.node("QuantizeLinear", { x, s, z })
-    local conv = b.node("QLinearConv", { q, s, z, b.constant("int8", { 4, 8 }, { 2, 1, 1, 1 }), b.constant("float32", { 0.5, 0.25 }),
+    local conv = b.node("QLinearConv",
+      { q, s, z, b.constant("int8", { 4, 8 }, { 2, 1, 1, 1 }), b.constant("float32", { 0.5, 0.25 }),
       z, s, z, b.constant("int32", { 4, 8 }) })
     local sum = b.node("QLinearAdd", { conv, s, z, conv, s, z, s, z }, nil, nil, "com.microsoft")
     local mean = b.node("QLinearGlobalAveragePool", { sum, s, z, s, z }, { channels_last = 0 }, "m", "com.microsoft")
@@ -96,7 +99,8 @@ describe("QDQ models", function()
   it("with scales that are computed or of blocks are left, and refused by name", function()
     local b = builder(21)
     local x = b.graph:add_input("x", "float32", { 4 })
-    b.graph:add_output(b.node("DequantizeLinear", { b.node("QuantizeLinear", { x, b.graph:add_input("s", "float32", {}) }),
+    b.graph:add_output(
+      b.node("DequantizeLinear", { b.node("QuantizeLinear", { x, b.graph:add_input("s", "float32", {}) }),
       scalar(b, "float32", 1) }, nil, "y"))
     local graph = assert(read(b.graph))
     local ok, message = graph:check()
@@ -109,7 +113,8 @@ describe("QDQ models", function()
       local b = builder()
       b.graph:add_input("x", "float32", { 1 })
       local q = b.constant("int8", { 1, 2, 3, 4 }, { 2, 2 })
-      b.graph:add_output(b.node("DequantizeLinear", { q, b.constant("float32", scale[1], scale[2]) }, { axis = 7 }, "y"))
+      b.graph:add_output(b.node("DequantizeLinear", { q, b.constant("float32", scale[1], scale[2]) }, { axis = 7 },
+        "y"))
       local graph = read(b.graph)
       assert.equal("DequantizeLinear", ops(assert(graph)))
     end

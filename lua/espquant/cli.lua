@@ -192,8 +192,7 @@ function M.run_command(command, arguments)
   elseif not ok then
     return report(parsed, EXIT.bug)
   elseif not parsed then
-    io.stderr:write(parser:get_usage(), "\n\n")
-    complain(args)
+    complain(("%s (espquant %s --help)"):format(args, command.name))
     return EXIT.usage
   end
   local streams = { stdin = io.stdin, stdout = io.stdout, stderr = io.stderr }
@@ -271,8 +270,7 @@ local function stdin_is_terminal()
   return ok and core.isatty(0)
 end
 
---- Runs a command line (`argv` as Lua's `arg`) and returns the exit code of the process.
-function M.main(argv)
+local function run_line(argv)
   local actions, flags, index = parse_options(argv)
   if not actions then
     complain(flags)
@@ -280,7 +278,7 @@ function M.main(argv)
     return EXIT.usage
   end
   if flags.help then return print_help() end
-  if flags.v then print("espquant " .. require "espquant.version" .. " (" .. _VERSION .. ")") end
+  if flags.v then io.stdout:write("espquant ", require "espquant.version", " (", _VERSION, ")\n") end
   if flags.isa then
     local ok, message = require "espquant.core".set_isa(flags.isa)
     if not ok then
@@ -303,6 +301,15 @@ function M.main(argv)
     require "espquant.repl".start()
   end
   return status
+end
+
+--- Runs a command line (`argv` as Lua's `arg`) and returns the exit code of the process.
+function M.main(argv)
+  local status = run_line(argv)
+  local ok, message = io.stdout:flush()
+  if ok or status ~= EXIT.ok then return status end
+  complain("cannot write to standard output: " .. message)
+  return errors.exit_code "io"
 end
 
 return M

@@ -6,7 +6,6 @@
 ---     Before: DequantizeLinear(QuantizeLinear(x, 0.02, 0), 0.02, 0)     After: x, whose scale is 0.02
 ---     Before: QLinearConv(x, sx, zx, w, sw, zw, sy, zy, b)              After: Conv(x, (w-zw)*sw, b*sx*sw)
 
-local core = require "espquant.core"
 local model_scales = require "espquant.model_scales"
 
 local M = {}

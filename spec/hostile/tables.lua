@@ -12,7 +12,7 @@ local codes, said, stdout, stderr = {}, {}, io.stdout, io.stderr
 
 -- What the command says, instead of on the terminal.
 io.stderr = setmetatable({ write = function(_, ...) said[#said + 1] = table.concat { ... } return io.stderr end }, {})
-io.stdout = { write = function() return io.stdout end }
+io.stdout = { write = function() return io.stdout end, flush = function() return true end }
 
 for number = 1, count do
   local rng = mutate.rng(number)
