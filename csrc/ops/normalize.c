@@ -147,6 +147,7 @@ static espq_status run_layer(const espq_run_args *args, espq_error *err) {
   const layer *s = args->state;
   int64_t index[ESPQ_MAX_RANK] = {0};
   size_t row = (size_t)s->r.length * espq_dtype_size(s->r.type);
+  if (!s->r.length && !s->wants[1] && !s->wants[2]) return ESPQ_OK; /* however many rows of nothing */
   for (int64_t o = 0; o < s->r.outer; o++) {
     const char *x = (const char *)args->in[0] + (size_t)o * row;
     double mean = s->centred ? sum_of(&s->r, x, 0, 0) / (double)s->r.length : 0;
@@ -202,7 +203,7 @@ static espq_status run_norm(const espq_run_args *args, espq_error *err) {
   (void)err;
   const norm *s = args->state;
   size_t size = espq_dtype_size(s->r.type);
-  for (int64_t o = 0; o < s->r.outer; o++) {
+  for (int64_t o = 0; o < s->r.outer && s->r.length && s->r.inner; o++) {
     for (int64_t i = 0; i < s->r.inner; i++) {
       size_t at = (size_t)(o * s->r.length * s->r.inner + i) * size;
       double sum = sum_of(&s->r, (const char *)args->in[0] + at, 0, (int)s->p);

@@ -141,6 +141,7 @@ void espq_function_strided(espq_function f, int rank, const int64_t *dim, espq_d
   }
   int64_t below = 1;
   for (int i = 1; i < rank; i++) below *= dim[i];
+  if (below == 0) return; /* however large dim[0] is */
   size_t row = (size_t)below * espq_dtype_size(espq_function_result(f, a_type));
   for (int64_t i = 0; i < dim[0]; i++)
     espq_function_strided(f, rank - 1, dim + 1, a_type,

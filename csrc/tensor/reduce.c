@@ -153,6 +153,7 @@ void espq_reduce(espq_reduction kind, espq_dtype type, int rank, const int64_t *
     a->dim[a->rank] = dim[i];
     a->step[a->rank++] = step[i];
     if (along[i]) r.count *= dim[i];
+    else if (dim[i] == 0) return; /* no results, however large the other axes are */
   }
   walk_kept(&r, 0, 0, y);
 }
