@@ -90,6 +90,17 @@ describe("core.fold_constants", function()
     assert.equal(1, core.fold_constants(g, 4000000))
   end)
 
+  it("makes no more than four times the limit in all", function()
+    local nodes, names = {}, {}
+    for i = 1, 6 do
+      names[i] = "y" .. i
+      nodes[i] = { "Expand", { run.numbers({ 1 }, i), run.ints { 1000 } }, names[i] }
+    end
+    local g = run.build({ { "x", { "N", 3 } } }, nodes, names)
+    assert.equal(4, core.fold_constants(g, 4000))
+    assert.equal(2, #g)
+  end)
+
   it("leaves a node that fails to whoever runs it", function()
     local g = core.graph { name = "spec", opset = 13 }
     g:add_output(g:add_node { op_type = "Reshape", outputs = { "y" },

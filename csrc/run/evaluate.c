@@ -275,7 +275,7 @@ static bool is_foldable(const espq_graph *g, const espq_node *n) {
 }
 
 /* A node that cannot be computed is left to whoever runs the model. */
-static espq_status fold(espq_evaluator *e, espq_graph *g, espq_id id, size_t max_bytes, size_t *folded,
+static espq_status fold(espq_evaluator *e, espq_graph *g, espq_id id, size_t max_bytes, size_t *left, size_t *folded,
                         espq_error *err) {
   const espq_node *n = &g->nodes[id];
   int nout = n->nout;
@@ -284,9 +284,12 @@ static espq_status fold(espq_evaluator *e, espq_graph *g, espq_id id, size_t max
   espq_tensor **out = in + n->nin;
   for (int i = 0; i < n->nin; i++) in[i] = n->in[i] == ESPQ_NONE ? NULL : g->values[n->in[i]].constant;
   espq_status status = espq_evaluate_node(e, g, id, in, max_bytes, out, err);
-  if (!status) {
-    status = espq_graph_replace_node(g, id, out, err);
+  size_t bytes = 0;
+  for (int i = 0; i < nout && !status; i++) bytes += out[i] ? espq_tensor_bytes(out[i]) : 0;
+  if (!status && bytes <= *left) {
+    *left -= bytes;
     ++*folded;
+    status = espq_graph_replace_node(g, id, out, err);
   } else if (status != ESPQ_EMEMORY) status = ESPQ_OK;
   for (int i = 0; i < nout; i++) espq_tensor_release(out[i]);
   espq_free(in);
@@ -296,11 +299,12 @@ static espq_status fold(espq_evaluator *e, espq_graph *g, espq_id id, size_t max
 espq_status espq_fold_constants(espq_evaluator *evaluator, espq_graph *graph, size_t max_bytes, size_t *folded,
                                 espq_error *err) {
   espq_status status = ESPQ_OK;
+  size_t left = max_bytes <= SIZE_MAX / 4 ? 4 * max_bytes : SIZE_MAX;
   *folded = 0;
   espq_ops_resolve(graph);
   for (espq_id id = graph->first, next; id != ESPQ_NONE && !status; id = next) {
     next = graph->nodes[id].next;
-    if (is_foldable(graph, &graph->nodes[id])) status = fold(evaluator, graph, id, max_bytes, folded, err);
+    if (is_foldable(graph, &graph->nodes[id])) status = fold(evaluator, graph, id, max_bytes, &left, folded, err);
   }
   return status;
 }

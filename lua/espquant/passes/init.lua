@@ -43,7 +43,6 @@ local ORDER = {
   "fuse_relu_min_into_clip",
   original "fuse_bn_into_conv",
   original "fuse_add_bias_into_conv",
-  "fuse_scale_into_conv",
   original "fuse_pad_into_conv",
   "fuse_pad_into_pool",
   original "fuse_matmul_add_bias_into_gemm",
@@ -58,6 +57,7 @@ local ORDER = {
   original "name_fused_gemms",
   original "fuse_bn_into_gemm",
   "replace_bn_with_conv",
+  "fuse_scale_into_conv",
 }
 
 -- What a user must ask for by name: these change the outputs or names, take a form that not every chip wants, or bring
