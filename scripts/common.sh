@@ -47,13 +47,13 @@ install_packages() {
   if [ "$(id -u)" -ne 0 ]; then
     sudo=sudo
     if ! command -v sudo >/dev/null 2>&1; then
-      say "missing Debian packages: $missing"
+      say "missing Debian packages: ${missing% }"
       say "only root can install them, you are $(id -un), and there is no sudo; as root:"
-      say "  apt-get install --no-install-recommends ${missing% }"
+      say "  apt-get update && apt-get install --no-install-recommends ${missing% }"
       die "then run $me again"
     fi
   fi
-  say "installing packages: $missing"
+  say "installing packages: ${missing% }"
   # shellcheck disable=SC2086  # a list of names
   apt_get install -y -q --no-install-recommends $missing && return 0
   say "refreshing the list of packages (apt-get update)"

@@ -145,8 +145,8 @@ local function check_thresholds(model, histograms, thresholds, names)
     if not thresholds[i] then
       local text, code, exception, message = search_refusal(histograms, i, name)
       if not first then first, first_code, problems.exception = text, code, exception end
-      local why = ("no threshold by entropy for '%s' (%s); use minmax, or mode \"chip\", which falls back to it"):format(
-        name, message)
+      local why = ("no threshold by entropy for '%s' (%s); use minmax, or mode \"chip\", which falls back to it")
+        :format(name, message)
       local node = model:value(name).producer
       problems[#problems + 1] = node and quant.problem(node, why) or why
     end

@@ -1,6 +1,6 @@
 -- Child of spec/hostile_models_spec.lua: espquant spec/hostile/measured.lua MODEL...
--- Puts each model through the commands that read one. A line for each command: model, command, exit code, seconds of the
--- processor, bytes above those that the process had before, and what was said.
+-- Puts each model through the commands that read one. A line for each command: model, command, exit code, seconds of
+-- the processor, bytes above those that the process had before, and what was said.
 local cli = require "espquant.cli"
 local core = require "espquant.core"
 
