@@ -63,6 +63,7 @@ local LUA_EDGES = {
   ["dataset.*"] = { "core", "errors", "codec.*", "shape" },
   ["model"] = { "core", "errors", "quant.*" },
   ["npy"] = { "core", "codec.*" },
+  ["size"] = {},
   ["espdl"] = { "core", "codec.*", "json" },
   ["onnx"] = { "control_flow", "core", "defaults", "input_shapes", "model", "qdq", "upgrade" },
   ["control_flow"] = { "core" },

@@ -357,7 +357,7 @@ describe("the commands", function()
       assert.same({ 0, "" }, { r.status, r.stderr })
       assert.matches("^model 'mnist': opset 13, IR version 7, by espquant", r.stdout)
       assert.matches("\n  input  input: float32 Nx1x28x28\n  output output: float32 Nx10\n", r.stdout)
-      assert.matches("\n  21 nodes, 22,634 parameters\n", r.stdout)
+      assert.matches("\n  21 nodes, 22,634 parameters, 1,147,520 multiply%-accumulates an image\n", r.stdout)
       assert.matches("conv1_out: float32 Nx16x28x28 = Conv%(input", espquant("info", MNIST, "--nodes").stdout)
       local f = cjson.decode(espquant("info", MNIST, "--json").stdout)
       assert.same({ "model", 21, 22634, { "N", 1, 28, 28 }, 5 },

@@ -9,6 +9,7 @@ local json = require "espquant.json"
 local model_scales = require "espquant.model_scales"
 local qtable = require "espquant.qtable"
 local shape_text = require "espquant.shape".text
+local size = require "espquant.size"
 
 local M = { name = "info", summary = "print what is in a model, a table or a file of arrays" }
 
@@ -44,6 +45,16 @@ local function count_operators(model)
   return counts, order
 end
 
+local function largest_of(model)
+  local list = json.array()
+  for i, t in ipairs(size.largest(model, 5)) do
+    local shape = json.array()
+    for k, d in ipairs(t.shape) do shape[k] = d or json.null end
+    list[i] = { name = t.name, shape = shape, elements = t.elements }
+  end
+  return list
+end
+
 local function model_facts(model)
   local parameters = 0
   for _, value in ipairs(model:values()) do
@@ -52,6 +63,7 @@ local function model_facts(model)
   return {
     kind = "model", name = model.name, opset = model.opset, ir_version = model.ir_version, producer = model.producer,
     inputs = tensors_of(model.inputs), outputs = tensors_of(model.outputs), nodes = #model, parameters = parameters,
+    macs = (size.total_macs(model)), largest_tensors = largest_of(model),
     operators = json.object((count_operators(model))), scales = json.array(model_scales.list(model)),
   }
 end
@@ -77,9 +89,14 @@ local function print_model(streams, model)
     facts.producer ~= "" and ", by " .. facts.producer or ""))
   for _, value in ipairs(model.inputs) do out:write("  input  ", value_text(value), "\n") end
   for _, value in ipairs(model.outputs) do out:write("  output ", value_text(value), "\n") end
-  out:write(("  %s, %s\n"):format(command.plural(facts.nodes, "node"), command.plural(facts.parameters, "parameter")))
+  out:write(("  %s, %s, %s an image\n"):format(command.plural(facts.nodes, "node"),
+    command.plural(facts.parameters, "parameter"), command.plural(facts.macs, "multiply-accumulate")))
   local counts, order = count_operators(model)
   for _, name in ipairs(order) do out:write(("  %5d %s\n"):format(counts[name], name)) end
+  if #facts.largest_tensors > 0 then out:write "  largest tensors, elements an image\n" end
+  for _, t in ipairs(facts.largest_tensors) do
+    out:write(("  %9d %s: %s\n"):format(t.elements, t.name, shape_text(t.shape, "any shape")))
+  end
   print_scales(streams, model_scales.list(model))
 end
 
