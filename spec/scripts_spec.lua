@@ -203,7 +203,8 @@ describe("installing packages #unit", function()
     local r = install_as_user()
     assert.same({ 1, "" }, { r.status, r.apt })
     assert.matches("only root can install them, you are joe, and there is no sudo; as root:\n", r.stderr, 1, true)
-    assert.matches("try:   apt-get update && apt-get install --no-install-recommends " .. ALL .. "\n", r.stderr, 1, true)
+    local advice = "apt-get update && apt-get install --no-install-recommends "
+    assert.matches("try:   " .. advice .. ALL .. "\n", r.stderr, 1, true)
   end)
 
   it("goes through sudo where there is one", function()
@@ -229,7 +230,8 @@ describe("installing packages #unit", function()
     local r = process.run({ folder .. "/scripts/build" },
       { env = { PATH = folder .. "/fake:" .. os.getenv "PATH" } })
     assert.equal(1, r.status)
-    assert.matches("as root: apt-get update && apt-get install --no-install-recommends " .. BUILD .. "\n", r.stderr, 1, true)
+    local advice = "apt-get update && apt-get install --no-install-recommends "
+    assert.matches("as root: " .. advice .. BUILD .. "\n", r.stderr, 1, true)
     assert.equal("", shell "cat apt 2>/dev/null || true")
   end)
 end)

@@ -44,9 +44,9 @@ local function activations(policy)
   return list, exponent
 end
 
---- Each activation in turn writes its exponent upwards, over what earlier ones wrote. Chains would make that quadratic, so
--- the entries are made in this order, and then the writing is done from the last activation to the first: what is there
--- stays, and what lies above it is there, too.
+--- Each activation in turn writes its exponent upwards, over what earlier ones wrote. Chains would make that quadratic,
+-- so the entries are made in this order, and then the writing is done from the last activation to the first: what is
+-- there stays, and what lies above it is there, too.
 function M.share(policy)
   local list, exponent = activations(policy)
   local walked, done = {}, {}
