@@ -29,12 +29,12 @@ end }
 for _, model in ipairs(arg) do
   for _, command in ipairs(COMMANDS) do
     local words = { command[1], model, table.unpack(command, 2) }
-    said, io.stdout, io.stderr = {}, sink, sink
+    said, io.stdout, io.stderr = {}, sink, sink -- luacheck: ignore 122
     collectgarbage()
     local before, started = core.peak_rss(), os.clock()
     local code = cli.main(words)
     local seconds = os.clock() - started
-    io.stdout, io.stderr = stdout, stderr
+    io.stdout, io.stderr = stdout, stderr -- luacheck: ignore 122
     local text = table.concat(said):sub(1, 600):gsub("[\t\n]", " ")
     print(("%s\t%s\t%d\t%.3f\t%d\t%s"):format(model, command[1], code, seconds, core.peak_rss() - before, text))
   end
