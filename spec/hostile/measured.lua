@@ -21,10 +21,13 @@ local COMMANDS = {
 }
 
 local stdout, stderr, said = io.stdout, io.stderr, {}
-local sink = { write = function(self, ...)
-  said[#said + 1] = table.concat { ... }
-  return self
-end }
+local sink = {
+  write = function(self, ...)
+    said[#said + 1] = table.concat { ... }
+    return self
+  end,
+  flush = function() return true end,
+}
 
 for _, model in ipairs(arg) do
   for _, command in ipairs(COMMANDS) do
