@@ -77,7 +77,7 @@ local function tensor_text(t)
   local shape = #t.shape > 0 and table.concat(t.shape, "x") or "scalar"
   local list = #e == 1 and "exponent " .. e[1]
     or #e > 1 and ("%d exponents from %d to %d"):format(#e, math.min(table.unpack(e)), math.max(table.unpack(e)))
-      or "no exponent"
+    or "no exponent"
   return ("%s: %s %s, %s%s"):format(t.name, t.dtype, shape, list, t.layout and ", layout " .. t.layout or "")
 end
 

@@ -93,8 +93,8 @@ describe("normalizations", function()
 
   it("RMSNormalization divides by the root of the mean square", function()
     local scale = run.numbers({ 700 }, 8)
-    local expected, factors = by_rows(x, function(row) return math.sqrt(norm(2)(row) ^ 2 / #row + 1e-5) end),
-      scale:totable()
+    local expected = by_rows(x, function(row) return math.sqrt(norm(2)(row) ^ 2 / #row + 1e-5) end)
+    local factors = scale:totable()
     for _, row in ipairs(expected) do
       for k, v in ipairs(row) do row[k] = v * factors[k] end
     end

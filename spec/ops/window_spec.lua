@@ -83,8 +83,8 @@ describe("windows:", function()
   for k, c in ipairs(convs) do
     it("Conv " .. k, function()
       local o = options(c)
-      local x, w, b = numbers(o.n * o.ic * product(o.in_shape)), numbers(o.oc * o.ic // o.group * product(o.kernel)),
-        numbers(o.oc)
+      local x = numbers(o.n * o.ic * product(o.in_shape))
+      local w, b = numbers(o.oc * o.ic // o.group * product(o.kernel)), numbers(o.oc)
       local attrs = { strides = o.stride, dilations = o.dilation, group = o.group }
       attrs.auto_pad = c[11] and c[11].auto_pad
       if not c[11] then attrs.pads = o.pads end
@@ -98,8 +98,8 @@ describe("windows:", function()
   for k, c in ipairs(deconvs) do
     it("ConvTranspose " .. k, function()
       local o = options(c)
-      local x, w, b = numbers(o.n * o.ic * product(o.in_shape)), numbers(o.ic * o.oc // o.group * product(o.kernel)),
-        numbers(o.oc)
+      local x = numbers(o.n * o.ic * product(o.in_shape))
+      local w, b = numbers(o.ic * o.oc // o.group * product(o.kernel)), numbers(o.oc)
       local attrs = { strides = o.stride, dilations = o.dilation, group = o.group }
       for name, value in pairs(c[11]) do attrs[name] = value end
       local y = assert(node("ConvTranspose", 11, { tensor(x, concat({ o.n, o.ic }, o.in_shape)),

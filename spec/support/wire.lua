@@ -33,8 +33,8 @@ function M.tensor(name, dtype, dims, raw)
   return all(1, dims) .. M.field(2, dtype) .. M.field(8, name) .. M.field(9, raw)
 end
 
---- Attributes: an integer, a float (as a table {f = }), a tensor ({t = }), a subgraph ({g = }), or a reference ({ref =
---- }).
+--- Attributes: an integer, a float (as a table {f = }), a tensor ({t = }), a subgraph ({g = }), or a reference
+--- ({ref = }).
 function M.attribute(name, value)
   local head = M.field(1, name)
   if math.type(value) == "integer" then return head .. M.field(3, value) .. M.field(20, 2) end
@@ -76,8 +76,8 @@ end
 --- own).
 function M.model(parts)
   return M.field(1, parts.ir or 8) .. (parts.about or "") .. M.field(7, M.graph(parts))
-    .. M.field(8, M.field(2, parts.opset or 18))
-    .. M.field(8, M.field(1, "local") .. M.field(2, 1)) .. all(25, parts.functions)
+    .. M.field(8, M.field(2, parts.opset or 18)) .. M.field(8, M.field(1, "local") .. M.field(2, 1))
+    .. all(25, parts.functions)
 end
 
 return M

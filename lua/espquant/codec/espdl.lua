@@ -1,5 +1,4 @@
---- Containers of ESP-DL v3: one model (.espdl, "EDL2"; "EDL1" is older) or a package of several ("PDL1", "PDL2",
---- "PDL3").
+--- Containers of ESP-DL v3: one model (.espdl, "EDL2"; "EDL1" is older) or a package of several ("PDL1" to "PDL3").
 --
 --    "EDL2", uint32 encryption (0: none, 1: AES-128-CTR), uint32 length, 4 zero bytes, then the FlatBuffers payload
 --    "PDL2", uint32 count, per model {uint32 offset, name's offset, name's length}, names, the models' files

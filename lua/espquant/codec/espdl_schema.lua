@@ -18,8 +18,7 @@ M.enums = {
   AttributeType = { "int32", "UNDEFINED", "FLOAT", "INT", "STRING", "TENSOR", "GRAPH", "FLOATS", "INTS", "STRINGS",
     "TENSORS", "GRAPHS", "TYPE_FBS", "TYPE_FBSS" },
   TensorDataType = { "int32", "UNDEFINED", "FLOAT", "UINT8", "INT8", "UINT16", "INT16", "INT32", "INT64", "STRING",
-    "BOOL",
-    "FLOAT16", "DOUBLE", "UINT32", "UINT64" },
+    "BOOL", "FLOAT16", "DOUBLE", "UINT32", "UINT64" },
   DataLocation = { "int32", "DEFAULT", "EXTERNAL" },
   DimensionValueType = { "int8", "UNKNOWN", "VALUE", "PARAM" },
 }
@@ -53,10 +52,9 @@ M.tables = {
     { "domain", "string" }, { "attribute", { "Attribute" } }, { "doc_string", "string" } },
   Attribute = { { "name", "string" }, { "ref_attr_name", "string" }, { "doc_string", "string" },
     { "attr_type", "AttributeType" }, { "f", "AttributeF" }, { "i", "AttributeI" }, { "s", { "uint8" } },
-    { "t", "Tensor" },
-    { "g", "Graph" }, { "tp", "TypeInfo" }, { "floats", { "float" } }, { "ints", { "int64" } },
-    { "strings", { "string" } },
-    { "tensors", { "Tensor" } }, { "graphs", { "Graph" } }, { "type_protos", { "TypeInfo" } } },
+    { "t", "Tensor" }, { "g", "Graph" }, { "tp", "TypeInfo" }, { "floats", { "float" } }, { "ints", { "int64" } },
+    { "strings", { "string" } }, { "tensors", { "Tensor" } }, { "graphs", { "Graph" } },
+    { "type_protos", { "TypeInfo" } } },
   Tensor = { { "dims", { "int64" } }, { "data_type", "TensorDataType" }, { "float_data", { "float" } },
     { "int32_data", { "int32" } }, { "string_data", { "string" } }, { "int64_data", { "int64" } }, { "name", "string" },
     { "doc_string", "string" }, { "raw_data", { "AlignedBytes" } }, { "external_data", { "StringStringEntry" } },
@@ -76,9 +74,8 @@ M.tables = {
   OperatorSetId = { { "domain", "string" }, { "version", "int64" } },
   TensorAnnotation = { { "tensor_name", "string" }, { "quant_parameter_tensor_names", { "StringStringEntry" } } },
   Function = { { "name", "string" }, { "input", { "string" } }, { "output", { "string" } },
-    { "attribute", { "string" } },
-    { "attribute_proto", { "Attribute" } }, { "node", { "Node" } }, { "doc_string", "string" },
-    { "opset_import", { "OperatorSetId" } }, { "domain", "string" } },
+    { "attribute", { "string" } }, { "attribute_proto", { "Attribute" } }, { "node", { "Node" } },
+    { "doc_string", "string" }, { "opset_import", { "OperatorSetId" } }, { "domain", "string" } },
 }
 
 return M
