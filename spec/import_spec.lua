@@ -154,6 +154,21 @@ describe("If and Loop", function()
     assert.matches("depends on data", message)
   end)
 
+  it("refuse outputs that their body does not have", function()
+    local branch = { g = w.graph { outputs = { w.port "x" }, nodes = {} } }
+    local two = { w.port "y", w.port "z" }
+    refused("format", "If %-> 'y': output 2 is no output of its body", w.model { inputs = X, outputs = two,
+      initializers = { flag("c", 1) },
+      nodes = { w.node("If", { "c" }, { "y", "z" }, { attributes = { w.attribute("then_branch", branch) } }) } })
+    local body = w.graph { inputs = { w.port("i", 7, {}), w.port("go", 9, {}), w.port("v", 1, { 2 }) },
+      outputs = { w.port "go", w.port "v" }, nodes = {} }
+    for _, case in ipairs { { 2, { "n", "c", "x" }, { "y", "z" }, 2 }, { 0, { "n", "c", "" }, { "y" }, 1 } } do
+      refused("format", ("Loop %%-> 'y': output %d is no output of its body"):format(case[4]), w.model { inputs = X,
+        outputs = { w.port "y" }, initializers = { count("n", case[1]), flag("c", 1) },
+        nodes = { w.node("Loop", case[2], case[3], { attributes = { w.attribute("body", { g = body }) } }) } })
+    end
+  end)
+
   it("leave a condition that is computed", function()
     local function branch(op)
       return { g = w.graph { nodes = { w.node(op, { "x" }, { "z" }) }, outputs = { w.port "z" } } }

@@ -75,6 +75,29 @@ describe("upgrading opset 6", function()
     end
   end)
 
+  it("refuses an axis that is no number, and operands that are not there", function()
+    local ok, message, code = upgrade.upgrade(graph("Add", { 2, 3 }, { 3 }, { broadcast = 1, axis = 1.5 }))
+    assert.same({ nil, "Add 'n': attribute 'axis' is no integer", "format" }, { ok, message, code })
+    local function without_first(op, attrs)
+      local g = core.graph { name = "spec", opset = 6 }
+      g:add_output(g:add_node { op_type = op, name = "n", inputs = { false, g:add_input("b", "float32", { 3 }) },
+        outputs = { "y" }, attrs = attrs })
+      return g
+    end
+    ok, message, code = upgrade.upgrade(without_first("Add", { broadcast = 1, axis = 0 }))
+    assert.same({ nil, "format" }, { ok, code })
+    assert.matches("cannot be placed at axis 0", message)
+    assert.is_true(upgrade.upgrade(without_first "PRelu")) -- whoever infers shapes says what is missing
+  end)
+
+  it("needs no shapes where both operands end together", function()
+    local g = core.graph { name = "spec", opset = 6 }
+    local x = g:add_input("x", "float32", { 2, 3 })
+    local b = g:add_node { op_type = "Strange", inputs = { x }, outputs = { "b" } }:output(1)
+    g:add_output(g:add_node { op_type = "Add", inputs = { x, b }, outputs = { "y" }, attrs = { broadcast = 1 } })
+    assert.is_true(upgrade.upgrade(g))
+  end)
+
   it("leaves other opsets alone", function()
     local g = graph("Add", { 2, 3 }, { 3 }, {})
     g.opset = 13

@@ -16,15 +16,21 @@ local function constant(value)
   return t and t.count == 1 and t
 end
 
--- The node's outputs are read from `results`; then it goes.
+-- The node's outputs are read from `results`; then it goes. True, or nil, message, code.
 local function finish(graph, node, results)
   for i, output in ipairs(node.outputs) do
-    if output and results[i] then
+    if output and not results[i] then
+      return nil, ("%s: output %d is no output of its body"):format(node:label(), i), "format"
+    end
+  end
+  for i, output in ipairs(node.outputs) do
+    if output then
       local copy = graph:add_node { op_type = "Identity", inputs = { results[i] }, before = node }
       assert(graph:replace(output, copy:output(1)))
     end
   end
   assert(node:remove())
+  return true
 end
 
 local function inline_if(graph, node, options)
@@ -34,8 +40,7 @@ local function inline_if(graph, node, options)
   local branch = (taken == true or taken == 1) and "then_branch" or "else_branch"
   local results, message, code = core.onnx_splice(graph, node, branch, {}, options)
   if not results then return nil, ("%s: %s"):format(node:label(), message), code end
-  finish(graph, node, results)
-  return true
+  return finish(graph, node, results)
 end
 
 local function scalar(graph, x, dtype) return graph:add_constant(nil, core.tensor_from(x, "int64"):astype(dtype)) end
@@ -92,8 +97,7 @@ local function inline_loop(graph, node, options)
   if rounds == 0 and #node.outputs > #node.inputs - 2 then return false end
   local results, message, code = run_rounds(graph, node, rounds, truth, options)
   if not results then return nil, ("%s: %s"):format(node:label(), message), code end
-  finish(graph, node, results)
-  return true
+  return finish(graph, node, results)
 end
 
 local inline = { If = inline_if, Loop = inline_loop }

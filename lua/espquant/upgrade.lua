@@ -20,7 +20,7 @@ end
 local broadcasts, recurrent = set(BROADCASTS), set(RECURRENT)
 local inference = { BatchNormalization = true, Dropout = true }
 
-local function rank(value) return value.shape and #value.shape end
+local function rank(value) return value and value.shape and #value.shape end
 
 -- A PRelu's slopes of rank 1 belong to the channels.
 local function channel_slopes(node)
@@ -28,11 +28,12 @@ local function channel_slopes(node)
   return rank(b) == 1 and b.shape[1] ~= 1 and a and math.max(a - 2, 0) or 0
 end
 
--- How many axes of length 1 the second operand needs at its end to stand at `axis` of the first; nil: not known.
-local function trailing(node)
-  local axis, a, b = node:attr("axis", -1), rank(node:input(1)), rank(node:input(2))
-  if not node:has_attr "axis" or axis == -1 or not b then return b and 0 end
-  return a and (axis >= 0 and axis <= a and a - axis - b or -1)
+-- How many axes of length 1 the second operand needs at its end to stand at `axis` of the first, none where both end
+-- together; nil: not known.
+local function trailing(node, axis)
+  local a, b = rank(node:input(1)), rank(node:input(2))
+  if axis == -1 then return 0 end
+  return a and b and (axis >= 0 and axis <= a and a - axis - b or -1)
 end
 
 -- The second operand with n axes of length 1 behind its own.
@@ -50,13 +51,15 @@ end
 -- Shapes of what comes before `node` are known afterwards, as far as they can be.
 local function broadcast(graph, node)
   if node:attr("broadcast", 0) == 0 or node.op_type == "Gemm" or not node:input(2) then return end
-  local n = trailing(node)
+  local axis = node:attr("axis", -1)
+  if math.type(axis) ~= "integer" then return ("%s: attribute 'axis' is no integer"):format(node:label()) end
+  local n = trailing(node, axis)
   if not n then
     graph:infer_shapes()
-    n = trailing(node)
+    n = trailing(node, axis)
   end
   if not n or n < 0 then
-    return ("%s: its second operand cannot be placed at axis %d of the first"):format(node:label(), node:attr "axis")
+    return ("%s: its second operand cannot be placed at axis %d of the first"):format(node:label(), axis)
   end
   if n > 0 then node:set_input(2, extend(graph, node, n)) end
 end
