@@ -10,7 +10,8 @@ end
 
 local function known(value) return value and value.shape end
 
--- Products per element of the output: of a Conv the weights of one output channel, of a matrix product the inner dimension.
+-- Products per element of the output: of a Conv the weights of one output channel, of a matrix product the inner
+-- dimension.
 local function per_output(node)
   local w = known(node:input(2))
   if not w then return nil end
@@ -49,7 +50,9 @@ function M.largest(model, count)
       list[#list + 1] = { name = value.name, shape = value.shape, elements = elements(value.shape), index = i }
     end
   end
-  table.sort(list, function(a, b) return a.elements > b.elements or a.elements == b.elements and a.index < b.index end)
+  table.sort(list, function(a, b)
+    return a.elements > b.elements or a.elements == b.elements and a.index < b.index
+  end)
   return table.move(list, 1, math.min(count, #list), 1, {})
 end
 
