@@ -141,8 +141,44 @@ describe("espdl packages", function()
     refused("encryption mode 7", "EDL2" .. string.pack("<I4I4I4", 7, 0, 0))
   end)
 
+  it("are refused where models or names overlap, before they are read a thousand times", function()
+    local count, long = 1000, ("n"):rep(500)
+    local at = (4 + 4 + 12 * count + #long + 15) // 16 * 16
+    for _, case in ipairs { { at, 1 }, { at, #long } } do
+      local entry = string.pack("<I4I4I4", case[1], 8 + 12 * count, case[2])
+      local bytes = "PDL2" .. string.pack("<I4", count) .. entry:rep(count) .. long
+      local list, message, code = espdl.decode(bytes .. ("\0"):rep(at - #bytes) .. one)
+      assert.is_nil(list)
+      assert.equal("format", code)
+      assert.matches("they overlap", message)
+    end
+  end)
+
   it("tell of encrypted models", function()
     assert.is_true(espdl.decode("EDL2" .. string.pack("<I4I4I4", 1, 0, 0))[1].encrypted)
+  end)
+end)
+
+describe("flatbuffers", function()
+  -- A list of n references to one table with such a list: n * n tables of a few bytes.
+  local function nested(n)
+    local function list(target) -- of references that begin 4 bytes behind the list's own count
+      local parts = {}
+      for i = 0, n - 1 do parts[i + 1] = string.pack("<I4", target - 4 * i) end
+      return string.pack("<I4", n) .. table.concat(parts)
+    end
+    local first = 28 + 4 * n -- the table behind the first list
+    return string.pack("<I4I2I2I2I2I2I2", 16, 6, 8, 4, 0, 4, 4) .. string.pack("<i4I4", 12, 4) .. list(4 * n)
+      .. string.pack("<i4I4", first - 4, 4) .. list(4 * n) .. string.pack("<i4", first + 12 + 4 * n - 12)
+  end
+
+  it("of shared tables are bounded by what they become, not by their bytes", function()
+    local own = { root = "T", scalars = {}, enums = {}, structs = {}, unions = {},
+      tables = { T = { { "list", { "T" } } } } }
+    assert.equal(3, #assert(flatbuffer.decode(own, nested(3))).list[2].list)
+    local tables, message, code = flatbuffer.decode(own, nested(1100))
+    assert.is_nil(tables)
+    assert.equal("limit", code, message)
   end)
 end)
 

@@ -23,25 +23,31 @@ local function fail(format, ...) fault.raise("format", "espdl: " .. format, ...)
 
 local HEADER = { EDL1 = 12, EDL2 = 16 }
 
-local function decode_model(bytes, name)
-  local header = HEADER[bytes:sub(1, 4)]
-  if not header then fail("%s begins with %s, expected EDL2", name, fault.quote(bytes:sub(1, 4))) end
-  if #bytes < header then fail("%s has %d bytes, its header alone has %d", name, #bytes, header) end
-  local encryption, size = unpack("<I4I4", bytes, 5)
-  if size > #bytes - header then fail("%s promises %d bytes of model, the file has %d", name, size, #bytes - header) end
-  if encryption == 1 then return { name = name, encrypted = true } end
+-- The model that begins at a 0-based offset, and its bytes. What follows it in the file is not copied.
+local function decode_model(bytes, offset, name)
+  local magic, left = bytes:sub(offset + 1, offset + 4), #bytes - offset
+  local header = HEADER[magic]
+  if not header then fail("%s begins with %s, expected EDL2", name, fault.quote(magic)) end
+  if left < header then fail("%s has %d bytes, its header alone has %d", name, left, header) end
+  local encryption, size = unpack("<I4I4", bytes, offset + 5)
+  if size > left - header then fail("%s promises %d bytes of model, the file has %d", name, size, left - header) end
+  if encryption == 1 then return { name = name, encrypted = true }, header + size end
   if encryption ~= 0 then fail("%s has encryption mode %d, expected 0 or 1", name, encryption) end
-  local model = fault.check("espdl: " .. name, flatbuffer.decode(schema, bytes:sub(header + 1, header + size)))
-  return { name = name, model = model, encrypted = false }
+  local first = offset + header
+  local model = fault.check("espdl: " .. name, flatbuffer.decode(schema, bytes:sub(first + 1, first + size)))
+  return { name = name, model = model, encrypted = false }, header + size
 end
 
 -- --- packages -------------------------------------------------------------------------------------------------------
 
-local function part(bytes, offset, size, what)
+local function check_inside(bytes, offset, size, what)
   if offset > #bytes or size > #bytes - offset then
     fail("%s: byte %d and %d more lie outside of the package of %d", what, offset, size, #bytes)
   end
-  return bytes:sub(offset + 1, offset + size)
+end
+
+local function check_used(bytes, used)
+  if used > #bytes then fail("its models and names have more bytes than the package: they overlap") end
 end
 
 -- The entries from the 1-based position `at` on; a model ends where the next one begins, or with the package.
@@ -49,14 +55,18 @@ local function decode_entries(bytes, at)
   if #bytes < at + 3 then fail("a package of %d bytes is cut short", #bytes) end
   local count = unpack("<I4", bytes, at)
   if count > MAX_MODELS then fault.raise("limit", "espdl: %d models, the limit is %d", count, MAX_MODELS) end
-  part(bytes, at + 3, 12 * count, "the list of models")
-  local list = {}
+  check_inside(bytes, at + 3, 12 * count, "the list of models")
+  local list, used, size = {}, 0, nil
   for i = 1, count do
     local offset, name_offset, name_size = unpack("<I4I4I4", bytes, at + 4 + 12 * (i - 1))
-    local name = part(bytes, name_offset, name_size, "the name of model " .. i)
-    list[i] = decode_model(part(bytes, offset, math.max(#bytes - offset, 0), "model " .. fault.quote(name)),
-      fault.quote(name))
-    list[i].name = name
+    check_inside(bytes, name_offset, name_size, "the name of model " .. i)
+    used = used + name_size
+    check_used(bytes, used)
+    local name = bytes:sub(name_offset + 1, name_offset + name_size)
+    check_inside(bytes, offset, 0, "model " .. fault.quote(name))
+    list[i], size = decode_model(bytes, offset, fault.quote(name))
+    list[i].name, used = name, used + size
+    check_used(bytes, used)
   end
   return list
 end
@@ -80,7 +90,7 @@ local PACKAGES = {
 
 local function decode(bytes)
   local package = PACKAGES[bytes:sub(1, 4)]
-  return package and package(bytes) or { decode_model(bytes, "the model") }
+  return package and package(bytes) or { (decode_model(bytes, 0, "the model")) }
 end
 
 --- The models of a file: a list of {name =, model = (the tables of codec/espdl_schema), encrypted =}; an encrypted

@@ -5,8 +5,8 @@
 -- and the tag stands in the field before it, as in the schema.
 --
 -- The reader trusts no offset: every reference, vtable, length and alignment is checked against the buffer. Tables may
--- be shared, so a few bytes could mean endless work: all that is read may have at most MAX_WORK elements, and tables
--- nest at most MAX_DEPTH deep.
+-- be shared, so a few bytes could mean endless work: all that is read may have at most MAX_WORK elements, a table
+-- counting as TABLE_WORK of them, and tables nest at most MAX_DEPTH deep.
 --
 --    local model, message, code = flatbuffer.decode(schema, bytes)       local bytes = flatbuffer.encode(schema, model)
 
@@ -14,7 +14,7 @@ local fault = require "espquant.codec.fault"
 
 local M = {}
 
-local MAX_DEPTH, MAX_WORK = 64, 1 << 24
+local MAX_DEPTH, MAX_WORK, TABLE_WORK = 64, 1 << 24, 16
 local unpack, pack = string.unpack, string.pack
 
 -- --- reading --------------------------------------------------------------------------------------------------------
@@ -143,7 +143,7 @@ end
 
 function read_table(r, at, name, depth)
   if depth > MAX_DEPTH then fault.raise("limit", "flatbuffer: tables nested deeper than %d", MAX_DEPTH) end
-  work(r, 1)
+  work(r, TABLE_WORK)
   local vtable, count, size = read_vtable(r, at, name)
   local result, previous = {}, nil
   for id, field in ipairs(r.schema.tables[name]) do
