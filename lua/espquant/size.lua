@@ -20,7 +20,8 @@ local function per_output(node)
   if node.op_type == "MatMul" then return w[math.max(#w - 1, 1)] end
 end
 
---- Multiply-accumulates of a node: of Conv, ConvTranspose, Gemm and MatMul; 0 for others, nil where shapes are not known.
+--- Multiply-accumulates of a node: of Conv, ConvTranspose, Gemm and MatMul; 0 for others, nil where shapes are not
+--- known.
 function M.macs(node)
   local op, out = node.op_type, known(node:output(1))
   if op == "ConvTranspose" then
