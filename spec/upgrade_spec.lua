@@ -92,9 +92,9 @@ describe("upgrading opset 6", function()
 
   it("needs no shapes where both operands end together", function()
     local g = core.graph { name = "spec", opset = 6 }
-    local x = g:add_input("x", "float32", { 2, 3 })
-    local b = g:add_node { op_type = "Strange", inputs = { x }, outputs = { "b" } }:output(1)
-    g:add_output(g:add_node { op_type = "Add", inputs = { x, b }, outputs = { "y" }, attrs = { broadcast = 1 } })
+    local input = g:add_input("x", "float32", { 2, 3 })
+    local strange = g:add_node { op_type = "Strange", inputs = { input }, outputs = { "b" } }:output(1)
+    g:add_output(g:add_node { op_type = "Add", inputs = { input, strange }, outputs = { "y" }, attrs = { broadcast = 1 } })
     assert.is_true(upgrade.upgrade(g))
   end)
 

@@ -56,7 +56,7 @@ local function decode_entries(bytes, at)
   local count = unpack("<I4", bytes, at)
   if count > MAX_MODELS then fault.raise("limit", "espdl: %d models, the limit is %d", count, MAX_MODELS) end
   check_inside(bytes, at + 3, 12 * count, "the list of models")
-  local list, used, size = {}, 0, nil
+  local list, used = {}, 0
   for i = 1, count do
     local offset, name_offset, name_size = unpack("<I4I4I4", bytes, at + 4 + 12 * (i - 1))
     check_inside(bytes, name_offset, name_size, "the name of model " .. i)
@@ -64,8 +64,8 @@ local function decode_entries(bytes, at)
     check_used(bytes, used)
     local name = bytes:sub(name_offset + 1, name_offset + name_size)
     check_inside(bytes, offset, 0, "model " .. fault.quote(name))
-    list[i], size = decode_model(bytes, offset, fault.quote(name))
-    list[i].name, used = name, used + size
+    local entry, size = decode_model(bytes, offset, fault.quote(name))
+    list[i], entry.name, used = entry, name, used + size
     check_used(bytes, used)
   end
   return list
