@@ -55,6 +55,7 @@ end
 --- Writes a model, the whole file or nothing: true, or nil, message, code. Attributes that were left out are in the
 --- file with ONNX's defaults, since not every reader knows these; the model that is given stays as it is.
 function M.save(model, path)
+  if model == nil then error("bad argument #1 to 'save' (espquant.graph expected, got nil)", 2) end
   local copy, message, code = model:clone()
   if not copy then return nil, message, code end
   defaults.complete(copy)
