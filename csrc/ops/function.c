@@ -16,17 +16,6 @@ typedef struct pair {
   int64_t dim[ESPQ_MAX_RANK], step[2][ESPQ_MAX_RANK];
 } pair;
 
-/* Elements from one index to the next along each axis of `out`; 0 where the operand has one element there. */
-static void broadcast_steps(const espq_shape *in, const espq_shape *out, int64_t *step) {
-  int64_t next = 1;
-  for (int i = out->rank - 1; i >= 0; i--) {
-    int own = i - (out->rank - in->rank);
-    int64_t d = own < 0 ? 1 : in->dim[own];
-    step[i] = d == 1 ? 0 : next;
-    next *= d;
-  }
-}
-
 /* Which function a node is: its row's, but for Mod, which has two. */
 static espq_function function_of(const espq_call *call) {
   static const struct {
@@ -88,7 +77,7 @@ static espq_status prepare_pair(const espq_env *env, espq_call *call, espq_prepa
   memcpy(p->dim, y->dim, sizeof p->dim);
   for (int i = 0; i < 2; i++) {
     p->type[i] = call->in[i].dtype;
-    broadcast_steps(&call->in[i].shape, y, p->step[i]);
+    espq_broadcast_steps(&call->in[i].shape, y, p->step[i]);
     call->in[i].layout = ESPQ_PLAIN;
   }
   call->out[0].layout = ESPQ_PLAIN;
@@ -178,7 +167,7 @@ static espq_status prepare_where(const espq_env *env, espq_call *call, espq_prep
   c->size = espq_dtype_size(call->out[0].dtype);
   memcpy(c->dim, y->dim, sizeof c->dim);
   for (int i = 0; i < 3; i++) {
-    broadcast_steps(&call->in[i].shape, y, c->step[i]);
+    espq_broadcast_steps(&call->in[i].shape, y, c->step[i]);
     call->in[i].layout = ESPQ_PLAIN;
   }
   call->out[0].layout = ESPQ_PLAIN;

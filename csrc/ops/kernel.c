@@ -59,6 +59,16 @@ espq_status espq_call_one_type(const espq_call *call, espq_error *err) {
   return ESPQ_OK;
 }
 
+void espq_broadcast_steps(const espq_shape *in, const espq_shape *out, int64_t *step) {
+  int64_t next = 1;
+  for (int i = out->rank - 1; i >= 0; i--) {
+    int own = i - (out->rank - in->rank);
+    int64_t d = own < 0 ? 1 : in->dim[own];
+    step[i] = d == 1 ? 0 : next;
+    next *= d;
+  }
+}
+
 espq_status espq_call_result(espq_call *call, const espq_shape *shape) {
   call->out[0].dtype = call->in[0].dtype;
   call->out[0].shape = *shape;

@@ -33,6 +33,9 @@ espq_status espq_port_type(const espq_call *call, int input, unsigned types, esp
 /* All inputs have the type of input 0, as far as they are known. */
 espq_status espq_call_one_type(const espq_call *call, espq_error *err);
 
+/* Elements from one index to the next along each axis of `out`; 0 where the operand has one element there. */
+void espq_broadcast_steps(const espq_shape *in, const espq_shape *out, int64_t *step);
+
 /* The shape rule of functions of one number: espq_port_number, then output 0 is like input 0. */
 espq_status espq_infer_elementwise(espq_call *call, espq_error *err);
 

@@ -77,18 +77,6 @@ static espq_status infer_layer(espq_call *call, espq_error *err) {
   return espq_call_result(call, &call->in[0].shape);
 }
 
-/* Steps of scale or bias along the axes of the input. */
-static void set_steps(const espq_call *call, int input, int64_t *step) {
-  const espq_shape *x = &call->in[0].shape, *p = &call->in[input].shape;
-  int64_t next = 1;
-  for (int i = x->rank - 1; i >= 0; i--) {
-    int own = i - (x->rank - p->rank);
-    int64_t d = own < 0 ? 1 : p->dim[own];
-    step[i] = d == 1 ? 0 : next;
-    next *= d;
-  }
-}
-
 static espq_status prepare_layer(const espq_env *env, espq_call *call, espq_prepared *out, espq_error *err) {
   (void)env;
   layer *s = espq_calloc(1, sizeof *s);
@@ -106,7 +94,7 @@ static espq_status prepare_layer(const espq_env *env, espq_call *call, espq_prep
       return espq_call_fail(call, err, ESPQ_EUNSUPPORTED, "input %d '%.100s' is %s, expected the input's type %s",
                             k + 1, call->in[k + 1].name, espq_dtype_name(call->in[k + 1].dtype),
                             espq_dtype_name(call->in[0].dtype));
-    if (s->has[k]) set_steps(call, k + 1, s->step[k]);
+    if (s->has[k]) espq_broadcast_steps(&call->in[k + 1].shape, &call->in[0].shape, s->step[k]);
   }
   for (int i = 1; i < call->nout; i++) s->wants[i] = call->out[i].present;
   return set_rows(call, espq_node_int(call->node, "axis", -1), true, &s->r, err);
