@@ -156,6 +156,18 @@ local CASES = {
     one("Range", { "a", "b", "c" }, { int("a", 0), int("b", 1 << 60), int("c", 1) }) },
   { "Tile by 2^40", 5, "too many elements", one("Tile", { "x", "s" }, { ints("s", 1 << 40, 1 << 40) }) },
   { "Loop of 2^63", 5, "rounds", loop(math.maxinteger) },
+  -- what a run would compute: within what one tensor may have, beyond the memory
+  { "Expand to 2^30", 5, "Expand 'bad': it needs", one("Expand", { "x", "s" }, { ints("s", 1 << 28, 4) }) },
+  { "ConstantOfShape 2^30", 5, "ConstantOfShape 'bad': it needs",
+    one("ConstantOfShape", { "s" }, { ints("s", 1 << 30) }) },
+  { "Range of 2^30", 5, "Range 'bad': it needs",
+    one("Range", { "a", "b", "c" }, { int("a", 0), int("b", 1 << 30), int("c", 1) }) },
+  { "Tile to 2^30", 5, "Tile 'bad': it needs", one("Tile", { "x", "s" }, { ints("s", 1 << 14, 1 << 14) }) },
+  { "Pad to 2^30", 5, "Pad 'bad': it needs", one("Pad", { "x", "s" }, { ints("s", 0, 0, 1 << 15, 1 << 15) }) },
+  { "Resize to 2^30", 5, "Resize 'bad': it needs",
+    one("Resize", { "x", "", "", "s" }, { ints("s", 1, 2, 1 << 14, 1 << 15) }, nil, PICTURE) },
+  { "an input of 2^30", 5, "Relu 'bad': it needs",
+    one("Relu", { "x" }, nil, nil, { w.port("x", FLOAT, { 1, 1 << 30 }) }) },
 }
 
 -- Weights that cannot be quantized, or are odd: code of calibrate.
@@ -210,6 +222,7 @@ describe("a model of #unit", function()
         assert.is_true(case[2] == 0 and code == 0 or case[2] ~= 0 and ({ true, false, true, true, true })[code],
           ("%s: %d %s"):format(command, code, steps[command].text))
       end
+      if case[2] == 5 then assert.equal(5, steps.check.code, steps.check.text) end
     end)
   end
 end)

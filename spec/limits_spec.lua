@@ -90,6 +90,63 @@ describe("a limit of", function()
   end)
 end)
 
+-- A model that makes `n` tensors of 512 floats from x, all of them outputs.
+local function fans_out(n)
+  local shape = w.tensor("s", 7, { 2 }, ("<i8i8"):pack(128, 4))
+  local parts = { inputs = X, outputs = {}, nodes = {}, initializers = { shape } }
+  for i = 1, n do
+    parts.nodes[i] = w.node(i == 1 and "Expand" or "Neg", i == 1 and { "x", "s" } or { "t" .. i - 1 }, { "t" .. i })
+    parts.outputs[i] = w.port("t" .. i)
+  end
+  return w.model(parts)
+end
+
+describe("the limit of bytes of a run", function()
+  local x = core.tensor({ 1, 4 }, "float32")
+  local function graph(bytes)
+    local g = assert(core.onnx_decode(fans_out(3), nil, { limits = { bytes = bytes } }))
+    assert(g:infer_shapes())
+    return g
+  end
+
+  it("is what all tensors of an executor take", function()
+    assert(assert(core.executor(graph(3 * 2048 + 1024))):run(x))
+    local exec, message, code = core.executor(graph(2 * 2048 + 1024))
+    assert.same({ nil, "limit" }, { exec, code })
+    assert.equal("the model's tensors need 6144 bytes, the limit is 5120 (--limit-bytes); the largest has 2048 bytes, "
+      .. "made by Expand -> 't1'", message)
+  end)
+
+  it("is what all tensors of an evaluation take", function()
+    assert(core.evaluate(graph(3 * 2048), x))
+    local outputs, message, code = core.evaluate(graph(2 * 2048 + 1024), x)
+    assert.same({ nil, "limit" }, { outputs, code })
+    assert.equal("Neg -> 't3': it needs 2048 bytes, 1024 are left of the limit of 5120 (--limit-bytes)", message)
+  end)
+
+  it("is what the outputs of all images take", function()
+    local bytes = w.model { inputs = { w.port("x", 1, { 1, 256 }) }, outputs = Y, nodes = { relu } }
+    local exec = assert(core.executor(assert(core.onnx_decode(bytes, nil, { limits = { bytes = 4096 } }))))
+    assert(exec:run(core.tensor({ 4, 256 }, "float32")))
+    local outputs, message, code = exec:run(core.tensor({ 5, 256 }, "float32"))
+    assert.same({ nil, "limit" }, { outputs, code })
+    assert.equal("the outputs of 5 images need 5120 bytes, the limit is 4096 (--limit-bytes): run fewer images at a "
+      .. "time", message)
+  end)
+
+  it("and that of elements bound what a node computes; copies of a model keep them", function()
+    for _, case in ipairs {
+      { { bytes = 2000 }, "Expand -> 't1': it needs 2064 bytes, the limit is 2000 (--limit-bytes)" },
+      { { elements = 511 }, "Expand -> 't1': output 't1': 512 elements, the limit is 511 (--limit-elements)" },
+    } do
+      local g = assert(core.onnx_decode(fans_out(1), nil, { limits = case[1] })):clone()
+      local ok, message, code = g:infer_shapes()
+      assert.same({ nil, "limit" }, { ok, code })
+      assert.equal(case[2], message)
+    end
+  end)
+end)
+
 describe("limits", function()
   it("are listed, and every command that reads a model has their options", function()
     local names = {}

@@ -19,6 +19,8 @@ espq_status espq_graph_new(espq_graph **out, espq_error *err) {
   g->name = g->doc = g->producer = g->producer_version = g->domain = "";
   g->ir_version = 8;
   g->opset = 13;
+  g->max_bytes = ESPQ_USUAL_BYTES;
+  g->max_elements = ESPQ_USUAL_ELEMENTS;
   g->first = g->last = ESPQ_NONE;
   *out = g;
   return ESPQ_OK;

@@ -122,6 +122,10 @@ typedef struct espq_metadata {
   const char *key, *value;
 } espq_metadata;
 
+/* How large a model, and what it computes, may be where nobody says otherwise. */
+#define ESPQ_USUAL_BYTES    0x80000000
+#define ESPQ_USUAL_ELEMENTS 0x80000000
+
 typedef struct espq_graph {
   espq_arena *arena;
   const char *name, *doc, *producer;
@@ -134,7 +138,8 @@ typedef struct espq_graph {
   int64_t opset;      /* version of the default domain */
   espq_opset *opsets; /* of the other domains */
   size_t nopsets, opsets_capacity;
-  size_t fresh; /* number of the next value that has no name of its own */
+  size_t fresh;                     /* number of the next value that has no name of its own */
+  uint64_t max_bytes, max_elements; /* of what a run takes, of one tensor: the file's limits, or the usual ones */
   espq_value *values;
   size_t nvalues, values_capacity;
   espq_node *nodes;

@@ -168,6 +168,8 @@ static espq_status clone_header(const espq_graph *g, espq_graph *to, espq_error 
   to->domain = espq_arena_strdup(to->arena, g->domain);
   to->model_version = g->model_version;
   to->arithmetic = g->arithmetic;
+  to->max_bytes = g->max_bytes;
+  to->max_elements = g->max_elements;
   to->ir_version = g->ir_version;
   to->opset = g->opset;
   to->opsets = espq_grow(NULL, &to->opsets_capacity, g->nopsets + 1, sizeof *to->opsets);

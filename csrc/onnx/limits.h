@@ -7,15 +7,15 @@
 #ifndef ESPQ_ONNX_LIMITS_H
 #define ESPQ_ONNX_LIMITS_H
 
-#include <stdint.h>
+#include "graph/graph.h"
 
 /* What a user may change: X(name, default, what it counts). The command line calls them --limit-<name>. */
-#define ESPQ_ONNX_LIMITS(X)                                                               \
-  X(bytes, 0x80000000, "bytes of a file, and of all its external data together")          \
-  X(nodes, 100000, "nodes in the whole model; initializers, inputs and value_info alike") \
-  X(inputs, 65536, "inputs of one node")                                                  \
-  X(elements, 0x80000000, "elements of one tensor in the file")                           \
-  X(depth, 64, "messages inside messages")                                                \
+#define ESPQ_ONNX_LIMITS(X)                                                                                \
+  X(bytes, ESPQ_USUAL_BYTES, "bytes of a file, of its external data together, and of what a run computes") \
+  X(nodes, 100000, "nodes in the whole model; initializers, inputs and value_info alike")                  \
+  X(inputs, 65536, "inputs of one node")                                                                   \
+  X(elements, ESPQ_USUAL_ELEMENTS, "elements of one tensor, in the file or computed")                      \
+  X(depth, 64, "messages inside messages")                                                                 \
   X(rank, 8, "dimensions of one tensor; never more than 8")
 
 typedef struct espq_onnx_limits {

@@ -481,6 +481,8 @@ static espq_status build(const Onnx__ModelProto *model, espq_onnx_source source,
   if (!r.proto) return espq_fail(err, ESPQ_EFORMAT, "not an ONNX model: it holds no graph");
   espq_status status = espq_graph_new(&r.graph, err);
   if (status) return status;
+  r.graph->max_bytes = source.limits->bytes;
+  r.graph->max_elements = source.limits->elements;
   status = espq_functions_init(&r.functions, model, arena, err);
   if (!status) status = read_graph(&r);
   espq_names_free(r.functions.by_key);

@@ -1,4 +1,5 @@
 /* Shape inference: walks the graph in order and asks each row for the types and shapes of its outputs. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -62,11 +63,34 @@ static espq_status check_sizes(const espq_call *call, espq_error *err) {
     int64_t dim[ESPQ_MAX_RANK], count;
     if (s->rank < 0) continue;
     for (int k = 0; k < s->rank; k++) dim[k] = s->dim[k] < 0 ? 1 : s->dim[k];
-    if (!espq_shape_count(s->rank, dim, &count, err)) continue;
+    if (!espq_shape_count(s->rank, dim, &count, err)) {
+      if ((uint64_t)count <= call->graph->max_elements) continue;
+      espq_fail(err, ESPQ_ELIMIT, "%" PRId64 " elements, the limit is %" PRIu64 " (--limit-elements)", count,
+                call->graph->max_elements);
+    }
     espq_error_prefix(err, "output '%.100s'", call->out[i].name);
     return espq_call_prefix(call, err);
   }
   return ESPQ_OK;
+}
+
+static size_t port_bytes(const espq_port *p) {
+  int64_t count = p->present && !p->constant && p->shape.rank >= 0 ? espq_shape_elements(&p->shape) : 0;
+  return count > 0 ? (size_t)count * espq_dtype_size(p->dtype) : 0;
+}
+
+espq_status espq_call_fits(const espq_call *call, size_t scratch, uint64_t left, espq_error *err) {
+  uint64_t need = scratch; /* at most 2^36 bytes a port, and 2^16 ports */
+  for (int i = 0; i < call->nin; i++) need += port_bytes(&call->in[i]);
+  for (int i = 0; i < call->nout; i++) need += port_bytes(&call->out[i]);
+  if (need <= left) return ESPQ_OK;
+  if (left < call->graph->max_bytes)
+    return espq_call_fail(call, err, ESPQ_ELIMIT,
+                          "it needs %" PRIu64 " bytes, %" PRIu64 " are left of the limit of %" PRIu64
+                          " (--limit-bytes)",
+                          need, left, call->graph->max_bytes);
+  return espq_call_fail(call, err, ESPQ_ELIMIT, "it needs %" PRIu64 " bytes, the limit is %" PRIu64 " (--limit-bytes)",
+                        need, left);
 }
 
 static espq_status check_opset(const espq_call *call, espq_error *err) {
@@ -80,7 +104,8 @@ espq_status espq_call_infer(espq_call *call, espq_error *err) {
   espq_status status = check_opset(call, err);
   if (!status) status = check_arity(call, err);
   if (!status && inputs_known(call)) status = call->node->op->infer(call, err);
-  return status ? status : check_sizes(call, err);
+  if (!status) status = check_sizes(call, err);
+  return status ? status : espq_call_fits(call, 0, call->graph->max_bytes, err);
 }
 
 /* Walks of the graph, here and in the policies, rely on producers standing before their readers. */

@@ -138,6 +138,9 @@ espq_status espq_call_init(espq_call *call, const espq_graph *graph, espq_id nod
 void espq_call_free(espq_call *call);
 /* Shapes and dtypes of the outputs from the inputs, by the node's row: arity, the row's rule, sizes. */
 espq_status espq_call_infer(espq_call *call, espq_error *err);
+/* ESPQ_ELIMIT, with the node: it needs more than `left` bytes (of the graph's max_bytes) for its outputs, for inputs that
+ * are no constants and for scratch. Shapes must be known; unknown ones count nothing. */
+espq_status espq_call_fits(const espq_call *call, size_t scratch, uint64_t left, espq_error *err);
 /* The kernel of a node's column, or NULL; and how what it prepared is released (NULLs are allowed). */
 const espq_kernel *espq_kernel_of(const espq_node *node);
 void espq_kernel_free(const espq_kernel *kernel, void *state);

@@ -42,6 +42,7 @@ typedef struct job {
   void **copies;   /* per input and output: memory of our own, or NULL */
   void **written;  /* per output */
   void *scratch;
+  uint64_t left; /* bytes that it may take */
 } job;
 
 static void bind_inputs(espq_call *call, espq_tensor *const *in) {
@@ -137,7 +138,9 @@ static espq_status compute(job *j, espq_tensor *const *in, size_t max_bytes, esp
   espq_call *call = &j->call;
   espq_status status = espq_call_infer(call, err);
   if (!status) status = check_outputs(call, max_bytes, err);
+  if (!status) status = espq_call_fits(call, 0, j->left, err);
   if (!status) status = j->kernel->prepare(&j->evaluator->env, call, &j->prepared, err);
+  if (!status) status = espq_call_fits(call, j->prepared.scratch, j->left, err);
   if (status) return status;
   return j->prepared.alias >= 0 ? alias(j, in, out, err) : run_kernel(j, in, out, err);
 }
@@ -153,8 +156,11 @@ static void free_job(job *j) {
 }
 
 espq_status espq_evaluate_node(espq_evaluator *evaluator, const espq_graph *graph, espq_id node, espq_tensor *const *in,
-                               size_t max_bytes, espq_tensor **out, espq_error *err) {
-  job j = {.evaluator = evaluator, .kernel = espq_kernel_of(&graph->nodes[node]), .prepared = {.alias = -1}};
+                               size_t max_bytes, uint64_t taken, espq_tensor **out, espq_error *err) {
+  job j = {.evaluator = evaluator,
+           .kernel = espq_kernel_of(&graph->nodes[node]),
+           .prepared = {.alias = -1},
+           .left = graph->max_bytes - (taken < graph->max_bytes ? taken : graph->max_bytes)};
   int nout = graph->nodes[node].nout;
   memset(out, 0, (size_t)nout * sizeof *out);
   if (!j.kernel) {
@@ -202,17 +208,21 @@ static espq_tensor **new_ports(const espq_node *n) {
 }
 
 /* at[value]: its tensor; a reference for what nodes made, borrowed for constants and inputs. */
-static espq_status evaluate_into(espq_evaluator *e, const espq_graph *g, espq_id id, espq_tensor **at,
+static espq_status evaluate_into(espq_evaluator *e, const espq_graph *g, espq_id id, espq_tensor **at, uint64_t *taken,
                                  espq_error *err) {
   const espq_node *n = &g->nodes[id];
   espq_tensor **in = new_ports(n);
   if (!in) return espq_fail_memory(err);
   espq_tensor **out = in + n->nin;
   for (int i = 0; i < n->nin; i++) in[i] = n->in[i] == ESPQ_NONE ? NULL : at[n->in[i]];
-  espq_status status = espq_evaluate_node(e, g, id, in, 0, out, err);
+  espq_status status = espq_evaluate_node(e, g, id, in, 0, *taken, out, err);
   for (int i = 0; i < n->nout && !status; i++) {
-    if (n->out[i] != ESPQ_NONE) at[n->out[i]] = out[i];
-    else espq_tensor_release(out[i]);
+    if (n->out[i] == ESPQ_NONE) {
+      espq_tensor_release(out[i]);
+      continue;
+    }
+    at[n->out[i]] = out[i];
+    *taken += espq_tensor_bytes(out[i]);
   }
   espq_free(in);
   return status;
@@ -221,8 +231,9 @@ static espq_status evaluate_into(espq_evaluator *e, const espq_graph *g, espq_id
 static espq_status evaluate_needed(espq_evaluator *e, const espq_graph *g, const bool *needed, espq_tensor **at,
                                    espq_error *err) {
   espq_status status = ESPQ_OK;
+  uint64_t taken = 0; /* by all tensors so far: they live until the end */
   for (espq_id id = g->first; id != ESPQ_NONE && !status; id = g->nodes[id].next)
-    if (is_needed(&g->nodes[id], needed)) status = evaluate_into(e, g, id, at, err);
+    if (is_needed(&g->nodes[id], needed)) status = evaluate_into(e, g, id, at, &taken, err);
   return status;
 }
 
@@ -283,7 +294,7 @@ static espq_status fold(espq_evaluator *e, espq_graph *g, espq_id id, size_t max
   if (!in) return espq_fail_memory(err);
   espq_tensor **out = in + n->nin;
   for (int i = 0; i < n->nin; i++) in[i] = n->in[i] == ESPQ_NONE ? NULL : g->values[n->in[i]].constant;
-  espq_status status = espq_evaluate_node(e, g, id, in, max_bytes, out, err);
+  espq_status status = espq_evaluate_node(e, g, id, in, max_bytes, 0, out, err);
   size_t bytes = 0;
   for (int i = 0; i < nout && !status; i++) bytes += out[i] ? espq_tensor_bytes(out[i]) : 0;
   if (!status && bytes <= *left) {

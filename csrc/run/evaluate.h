@@ -22,11 +22,12 @@ void espq_evaluator_free(espq_evaluator *evaluator); /* NULL is allowed */
 
 /* One node on the tensors of its inputs (NULL: left out). out: a new tensor for each output that the node has, NULL for
  * those left out; on failure nothing is returned. ESPQ_ELIMIT: an output would have more than max_bytes bytes (0: no
- * limit but the tensors' own). */
+ * such limit), or the node would take more than the graph's max_bytes leave after the bytes `taken` by others. */
 espq_status espq_evaluate_node(espq_evaluator *evaluator, const espq_graph *graph, espq_id node, espq_tensor *const *in,
-                               size_t max_bytes, espq_tensor **out, espq_error *err);
+                               size_t max_bytes, uint64_t taken, espq_tensor **out, espq_error *err);
 
-/* The values `outputs` of a graph, of one tensor per graph input; only what they need is computed. */
+/* The values `outputs` of a graph, of one tensor per graph input; only what they need is computed. All
+ * tensors live until the end; together they take at most the graph's max_bytes. */
 espq_status espq_evaluate(espq_evaluator *evaluator, const espq_graph *graph, espq_tensor *const *inputs,
                           const espq_id *outputs, size_t noutputs, espq_tensor **results, espq_error *err);
 

@@ -432,10 +432,26 @@ static espq_status new_output(const run *r, espq_id v, espq_tensor **out, espq_e
   return espq_tensor_new(t->dtype, s.rank, s.dim, out, err);
 }
 
+/* All images' outputs, before the first of them is made. */
+static espq_status check_output_bytes(const run *r, espq_error *err) {
+  const espq_graph *g = r->exec->graph;
+  double need = 0; /* no product of files' numbers overflows here */
+  for (size_t i = 0; i < r->exec->noutputs; i++) {
+    const espq_typed_shape *t = &r->plan->values[r->exec->outputs[i]];
+    double rows = r->exec->depends[r->exec->outputs[i]] ? (double)r->images / (double)r->chunk_images : 1;
+    need += (double)espq_shape_elements(&t->shape) * (double)espq_dtype_size(t->dtype) * rows;
+  }
+  if (need <= (double)g->max_bytes) return ESPQ_OK;
+  return espq_fail(err, ESPQ_ELIMIT,
+                   "the outputs of %" PRId64 " images need %.0f bytes, the limit is %" PRIu64
+                   " (--limit-bytes): run fewer images at a time",
+                   r->images, need, g->max_bytes);
+}
+
 static espq_status new_outputs(const run *r, espq_error *err) {
-  espq_status status = ESPQ_OK;
   size_t n = r->exec->noutputs;
   for (size_t i = 0; r->outputs && i < n; i++) r->outputs[i] = NULL;
+  espq_status status = r->outputs ? check_output_bytes(r, err) : ESPQ_OK;
   for (size_t i = 0; r->outputs && i < n && !status; i++)
     status = new_output(r, r->exec->outputs[i], &r->outputs[i], err);
   return status;

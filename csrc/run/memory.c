@@ -1,5 +1,6 @@
 /* Where buffers lie: first fit in order of size, among the buffers whose lives overlap. That takes the square of their
  * number, so where they are very many, each takes what one of its kind of size left behind. */
+#include <inttypes.h>
 #include <limits.h>
 #include <stdlib.h>
 
@@ -116,6 +117,22 @@ static espq_status place_by_step(espq_plan *plan, const entry *order, size_t n, 
   return status;
 }
 
+/* Says also who makes the largest buffer. */
+static espq_status fail_size(const espq_plan *plan, uint64_t limit, espq_error *err) {
+  const espq_buffer *largest = NULL;
+  for (size_t i = 0; i < plan->nbuffers; i++) {
+    const espq_buffer *b = &plan->buffers[i];
+    if (b->input < 0 && (!largest || b->size > largest->size)) largest = b;
+  }
+  espq_id id = plan->steps[largest->first].node;
+  char label[256] = "a change of layout";
+  if (id != ESPQ_NONE) espq_node_label(plan->graph, &plan->graph->nodes[id], label, sizeof label);
+  return espq_fail(err, ESPQ_ELIMIT,
+                   "the model's tensors need %zu bytes, the limit is %" PRIu64
+                   " (--limit-bytes); the largest has %zu bytes, made by %s",
+                   plan->memory, limit, largest->size, label);
+}
+
 espq_status espq_plan_place_buffers(espq_plan *plan, espq_error *err) {
   share_in_place(plan);
   entry *order = espq_calloc(plan->nbuffers, sizeof *order);
@@ -130,7 +147,6 @@ espq_status espq_plan_place_buffers(espq_plan *plan, espq_error *err) {
     if (plan->buffers[i].same_as >= 0) plan->buffers[i].offset = plan->buffers[root(plan, (int)i)].offset;
   espq_free(order);
   if (status) return status;
-  if (plan->memory > ESPQ_ALLOC_MAX)
-    return espq_fail(err, ESPQ_ELIMIT, "the model's tensors need %zu bytes", plan->memory);
-  return ESPQ_OK;
+  uint64_t limit = plan->graph->max_bytes < ESPQ_ALLOC_MAX ? plan->graph->max_bytes : ESPQ_ALLOC_MAX;
+  return plan->memory <= limit ? ESPQ_OK : fail_size(plan, limit, err);
 }

@@ -176,11 +176,11 @@ static espq_status add_node(builder *b, espq_id id, espq_error *err) {
           espq_call_fail(&call, err, ESPQ_EFORMAT, "input %d '%.100s' is made by nobody before it", i, call.in[i].name);
   }
   espq_prepared prepared = {.alias = -1};
+  if (!status) status = espq_call_fits(&call, 0, g->max_bytes, err);
   if (!status) status = kernel->prepare(b->env, &call, &prepared, err);
-  if (!status) {
-    status = add_kernel(b, &call, kernel, &prepared, err);
-    espq_kernel_free(kernel, prepared.state); /* of aliases and failures; NULL once the plan owns it */
-  }
+  if (!status) status = espq_call_fits(&call, prepared.scratch, g->max_bytes, err);
+  if (!status) status = add_kernel(b, &call, kernel, &prepared, err);
+  espq_kernel_free(kernel, prepared.state); /* of aliases and failures; NULL once the plan owns it */
   espq_call_free(&call);
   return status;
 }

@@ -12,17 +12,20 @@ local problem = require "espquant.quant.problem"
 
 -- --- any mode -------------------------------------------------------------------------------------------------------
 
-local FAULT_REMEDY = { format = "correct the node, or export the model anew" }
+local FAULT_REMEDY = {
+  format = "correct the node, or export the model anew",
+  limit = "make the tensor smaller, or raise the limit",
+}
 local OTHER_REMEDY = "replace the node, or leave it to the application"
 
--- What is wrong with the node by itself: arity, attributes, shapes. Also whether that makes the model invalid.
+-- What is wrong with the node by itself: arity, attributes, shapes, sizes; and the code of that.
 local function fault_of(node)
   local text, code = node:fault()
   if not text then return nil end
   local label = node:label() .. ": "
   if text:sub(1, #label) == label then text = text:sub(#label + 1) end
   if not text:find("; ", 1, true) then text = ("%s; %s"):format(text, FAULT_REMEDY[code] or OTHER_REMEDY) end
-  return text, code == "format"
+  return text, code
 end
 
 -- --- the chip -------------------------------------------------------------------------------------------------------
@@ -174,41 +177,46 @@ end
 
 -- --- all ------------------------------------------------------------------------------------------------------------
 
--- One problem for each node of which `reason` has one, its own faults first; true if one makes the model invalid.
+-- Of all codes of problems the model has the one that says most against it.
+local GRAVITY = { unsupported = 1, format = 2, limit = 3 }
+
+-- One problem for each node of which `reason` has one, its own faults first; the gravest code.
 local function each_node(graph, reason, problems)
-  local is_invalid = false
+  local gravest = "unsupported"
   for node in graph:nodes() do
-    local why, breaks = fault_of(node)
-    why, is_invalid = why or reason(node), is_invalid or breaks
+    local why, code = fault_of(node)
+    why = why or reason(node)
+    if (GRAVITY[code] or 0) > GRAVITY[gravest] then gravest = code end
     if why then problems[#problems + 1] = problem(node, why) end
   end
-  return is_invalid
+  return gravest
 end
 
 local function check_original(graph, role, problems)
   local type_role = role == "table" and "calibrator" or role
   local lines = type_lines(graph, type_role)
-  local is_invalid = each_node(graph, function(node) return original_reason(node, type_role) end, problems)
+  local gravest = each_node(graph, function(node) return original_reason(node, type_role) end, problems)
   if #lines > 0 then problems.exception = "ValueError" end
-  if #problems > 0 then return lines, is_invalid end
+  if #problems > 0 then return lines, gravest end
   if role == "table" then calibration_stops(graph, lines, problems) end
   each_node(graph, computed_parameter, problems)
-  return lines, false
+  return lines, "unsupported"
 end
 
---- True, or nil, message, code, problems. The code is "unsupported", or "format" for a model that is not valid.
+--- True, or nil, message, code, problems. The code is "unsupported", "format" for a model that is not valid, or "limit"
+--- for one that computes more than its limits allow.
 return function(graph, mode, role)
   local copy, message, code = graph:clone() -- since a question changes nothing
   if not copy then return nil, message, code end
   local fits, misfit, misfit_code = copy:infer_shapes()
   local problems, lines = {}, {}
-  local is_invalid
-  if mode == "original" then lines, is_invalid = check_original(copy, role, problems)
-  else is_invalid = each_node(copy, chip_reason, problems) end
+  local gravest
+  if mode == "original" then lines, gravest = check_original(copy, role, problems)
+  else gravest = each_node(copy, chip_reason, problems) end
   if #problems == 0 and fits then return true end
   if #problems == 0 then return nil, misfit, misfit_code, { { message = misfit, cause = misfit } } end
   if #lines == 0 then
     lines[1] = ("%d node%s of the model cannot be quantized"):format(#problems, #problems == 1 and "" or "s")
   end
-  return nil, table.concat(lines, "\n"), is_invalid and "format" or "unsupported", problems
+  return nil, table.concat(lines, "\n"), gravest, problems
 end
