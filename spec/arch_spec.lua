@@ -80,6 +80,7 @@ local LUA_EDGES = {
   ["calibrator"] = { "core", "errors", "dataset", "export.*", "model_scales", "progress", "qtable", "quant",
     "version" },
   ["evaluator"] = { "core", "errors", "dataset", "layer_report", "progress", "qtable", "quant" },
+  ["accuracy"] = { "core", "errors", "dataset", "progress" },
   ["layer_report"] = { "columns", "core", "errors", "dataset", "progress" },
   ["export"] = { "core", "errors", "export.*" },
   ["export.cpp"] = {

@@ -1,12 +1,11 @@
 --- espquant evaluate: the integer model beside the float model, on data and labels.
 
 local Evaluator = require "espquant.evaluator"
+local accuracy = require "espquant.accuracy"
 local command = require "espquant.command"
 local core = require "espquant.core"
-local dataset = require "espquant.dataset"
 local errors = require "espquant.errors"
 local json = require "espquant.json"
-local progress = require "espquant.progress"
 local version = require "espquant.version"
 
 local M = { name = "evaluate", summary = "accuracy of the integer model and its agreement with the float model" }
@@ -33,39 +32,6 @@ function M.configure(parser)
   command.add_json(parser)
 end
 
--- The labels of --labels, or those that the data has.
-local function load_labels(path, data)
-  if not path then return data.labels and core.tensor_from(data.labels, "int64") end
-  local images = data:count()
-  local raw = errors.check(dataset.open(path)):raw()
-  local labels = errors.check(raw:reshape { -1 }:astype "int64")
-  if images and #labels ~= images then
-    errors.raise("format", ("%s: %d labels for %d images"):format(path, #labels, images))
-  end
-  return labels
-end
-
--- The class of each image: the index of the largest number of the first output.
-local function classes_of(outputs, images)
-  return errors.check(outputs[1]:reshape { images, -1 }):argmax()
-end
-
-local function count_equal(a, b)
-  local _, _, different = a:equal(b)
-  return #a - (different or 0)
-end
-
--- Adds a batch to the counts of each class.
-local function count_classes(classes, labels, want, got)
-  want, got = want:totable(), got:totable()
-  for i, label in ipairs(labels:totable()) do
-    local class = classes[label + 1]
-    class.images = class.images + 1
-    if want[i] == label then class.float_right = class.float_right + 1 end
-    if got[i] == label then class.right = class.right + 1 end
-  end
-end
-
 -- Folders that can hardly be the model's classes are worth a word.
 local function note_classes(streams, classes, model)
   local output = model.outputs[1]
@@ -74,42 +40,6 @@ local function note_classes(streams, classes, model)
     streams.stderr:write(("espquant: note: %d folders of classes, but '%s' has %d numbers; the first folder counts as "
       .. "class 0\n"):format(#classes, output.name, n))
   end
-end
-
--- Counts for each class of a folder; none where other labels were given.
-local function new_classes(data, args)
-  if not data.classes or args.labels then return nil end
-  local classes = {}
-  for i, name in ipairs(data.classes) do classes[i] = { name = name, images = 0, float_right = 0, right = 0 } end
-  return classes
-end
-
-local function timed(self, key, f, ...)
-  local start = command.clock()
-  local outputs = errors.check(f(...))
-  self[key] = self[key] + command.clock() - start
-  return outputs
-end
-
--- One pass over the data: how many images, right answers of both models, equal answers, and seconds.
-local function compare(data, float, eva, labels, by_class)
-  local sums = { images = 0, float_right = 0, right = 0, equal = 0, float_seconds = 0, seconds = 0 }
-  local bar <close> = progress.new { title = "evaluate", total = data:count() }
-  for batch in data:batches() do
-    local n = type(batch) == "table" and #batch[1] or #batch
-    local want = classes_of(timed(sums, "float_seconds", float.run, float, batch), n)
-    local got = classes_of(timed(sums, "seconds", eva.evaluate_quantized_model, eva, batch), n)
-    sums.equal = sums.equal + count_equal(want, got)
-    if labels then
-      if sums.images + n > #labels then errors.raise("format", ("%d labels for more images"):format(#labels)) end
-      local right = labels:slice(sums.images + 1, sums.images + n)
-      sums.float_right, sums.right = sums.float_right + count_equal(want, right), sums.right + count_equal(got, right)
-      if by_class then count_classes(by_class, right, want, got) end
-    end
-    sums.images = sums.images + n
-    bar:update(sums.images)
-  end
-  return sums
 end
 
 local function facts_of(sums, eva, labels)
@@ -192,14 +122,14 @@ function M.run(args, streams)
   settings.method = nil
   local model, eva = command.model(args.model, args, streams), Evaluator(settings)
   local data = command.data(args, model, streams)
-  local labels, by_class = load_labels(args.labels, data), new_classes(data, args)
+  local labels, by_class = accuracy.labels(data, args.labels), not args.labels and accuracy.classes(data) or nil
   if args.min_accuracy and not labels then
     return command.usage(streams, "--min-accuracy needs --labels, or data that has labels")
   end
   if by_class then note_classes(streams, by_class, model) end
   eva:generate_quantized_model(model, t)
   local float = errors.check(core.executor(model, { threads = args.threads }))
-  local facts = facts_of(compare(data, float, eva, labels, by_class), eva, labels)
+  local facts = facts_of(accuracy.compare(data, float, eva, labels, by_class), eva, labels)
   facts.classes = by_class
   local report = args.layers and eva:layer_report(data)
   facts.layers = args.json and report and layer_facts(report) or nil
