@@ -49,6 +49,10 @@ static int exponent_of_threshold(lua_State *L) {
   return push_exponent(L, espq_exponent_of_threshold(luaL_checknumber(L, 1)));
 }
 
+static int v3_exponent_of_absmax(lua_State *L) {
+  return push_exponent(L, espq_exponent_of_absmax_v3((float)luaL_checknumber(L, 1), check_bits(L, 2)));
+}
+
 static int exponent_of_bias(lua_State *L) {
   luaL_checknumber(L, 1);
   luaL_checknumber(L, 2);
@@ -105,13 +109,11 @@ static int tensor_dequantize(lua_State *L) {
   return espq_lua_tensor_done(L, *out, status, &err);
 }
 
-static const luaL_Reg functions[] = {{"exponent_of_absmax", exponent_of_absmax},
-                                     {"exponent_of_channel", exponent_of_channel},
-                                     {"exponent_of_alpha", exponent_of_alpha},
-                                     {"exponent_of_threshold", exponent_of_threshold},
-                                     {"exponent_of_bias", exponent_of_bias},
-                                     {"exponent_of_scale", exponent_of_scale},
-                                     {NULL, NULL}};
+static const luaL_Reg functions[] = {
+    {"exponent_of_absmax", exponent_of_absmax},       {"exponent_of_channel", exponent_of_channel},
+    {"exponent_of_alpha", exponent_of_alpha},         {"exponent_of_threshold", exponent_of_threshold},
+    {"v3_exponent_of_absmax", v3_exponent_of_absmax}, {"exponent_of_bias", exponent_of_bias},
+    {"exponent_of_scale", exponent_of_scale},         {NULL, NULL}};
 
 static const luaL_Reg methods[] = {{"quantize", tensor_quantize}, {"dequantize", tensor_dequantize}, {NULL, NULL}};
 

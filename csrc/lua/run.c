@@ -82,24 +82,41 @@ static int observe_range(lua_State *L) {
   return 1;
 }
 
-static espq_status start_histograms(const espq_observation *ranges, espq_observation **out, espq_error *err) {
+/*** core.observe_percentile(graph, names): accumulates ranges without the outermost ten-thousandth on either side, image
+ * by image; their means are what range(i) tells, with the number of images as count. */
+static int observe_percentile(lua_State *L) {
+  int n;
+  lua_settop(L, 2);
+  const espq_graph *graph = espq_lua_hold(L, 1);
+  const espq_id *ids = check_names(L, 2, 2, graph, &n);
+  lua_observation *o = new_observation(L, 1, espq_lua_checkgraph(L, 1));
+  espq_error err;
+  if (espq_observe_percentile(ids, (size_t)n, &o->observation, &err)) return espq_lua_fail(L, &err);
+  return 1;
+}
+
+static espq_status start_histograms(const espq_observation *ranges, espq_histograms kind, espq_observation **out,
+                                    espq_error *err) {
   size_t n = espq_observation_count(ranges);
   espq_minmax *span = espq_calloc(n, sizeof *span);
   if (!span) return espq_fail_memory(err);
   for (size_t i = 0; i < n; i++) espq_observed_range(ranges, i, &span[i]);
-  espq_status status = espq_observe_histogram(espq_observation_values(ranges), n, span, out, err);
+  espq_status status = espq_observe_histogram(espq_observation_values(ranges), n, kind, span, out, err);
   espq_free(span);
   return status;
 }
 
-/*** core.observe_histogram(observed_ranges): histograms of the same tensors over these ranges. */
+/*** core.observe_histogram(observed_ranges[, runtime = "v1"]): histograms of the same tensors over these ranges; "v3":
+ * of magnitudes. */
 static int observe_histogram(lua_State *L) {
-  lua_settop(L, 1);
+  static const char *const runtimes[] = {"v1", "v3", NULL};
+  lua_settop(L, 2);
   lua_observation *from = check_observation(L, 1);
+  espq_histograms kind = luaL_checkoption(L, 2, "v1", runtimes) ? ESPQ_HISTOGRAMS_V3 : ESPQ_HISTOGRAMS_V1;
   lua_getiuservalue(L, 1, 1);
-  lua_observation *o = new_observation(L, 2, from->owner);
+  lua_observation *o = new_observation(L, 3, from->owner);
   espq_error err;
-  if (start_histograms(from->observation, &o->observation, &err)) return espq_lua_fail(L, &err);
+  if (start_histograms(from->observation, kind, &o->observation, &err)) return espq_lua_fail(L, &err);
   return 1;
 }
 
@@ -153,11 +170,31 @@ static int observation_thresholds(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg observation_methods[] = {{"range", observation_range},
-                                               {"threshold", observation_threshold},
-                                               {"thresholds", observation_thresholds},
-                                               {"close", observation_close},
-                                               {NULL, NULL}};
+/*** h:exponents("kl" | "mse", bits[, threads]): the exponents of all tensors for ESP-DL v3, searched in parallel. */
+static int observation_exponents(lua_State *L) {
+  static const char *const observers[] = {"kl", "mse", NULL};
+  lua_settop(L, 4);
+  const lua_observation *o = check_observation(L, 1);
+  espq_observer observer = luaL_checkoption(L, 2, NULL, observers) ? ESPQ_OBSERVER_MSE : ESPQ_OBSERVER_KL;
+  lua_Integer bits = luaL_checkinteger(L, 3), threads = luaL_optinteger(L, 4, 0);
+  luaL_argcheck(L, bits == 8 || (bits == 16 && observer != ESPQ_OBSERVER_KL), 3, "8, or for mse 16, expected");
+  luaL_argcheck(L, threads >= 0 && threads <= 1 << 20, 4, "a number of threads expected");
+  size_t n = espq_observation_count(o->observation);
+  int *exponents = espq_lua_scratch(L, n + 1, sizeof *exponents);
+  espq_error err;
+  if (espq_observed_exponents(check_observation(L, 1)->observation, observer, (int)bits, (int)threads, exponents, &err))
+    return espq_lua_fail(L, &err);
+  lua_createtable(L, (int)n, 0);
+  for (size_t i = 0; i < n; i++) {
+    espq_lua_pushexponent(L, exponents[i]);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  return 1;
+}
+
+static const luaL_Reg observation_methods[] = {
+    {"range", observation_range},         {"threshold", observation_threshold}, {"thresholds", observation_thresholds},
+    {"exponents", observation_exponents}, {"close", observation_close},         {NULL, NULL}};
 static const luaL_Reg observation_meta[] = {{"__gc", observation_close}, {"__close", observation_close}, {NULL, NULL}};
 
 /* --- executors --- */
@@ -413,6 +450,7 @@ static const luaL_Reg functions[] = {{"isa", isa},
                                      {"executor", executor},
                                      {"fold_constants", fold_constants},
                                      {"observe_histogram", observe_histogram},
+                                     {"observe_percentile", observe_percentile},
                                      {"observe_range", observe_range},
                                      {NULL, NULL}};
 

@@ -42,6 +42,20 @@ int espq_exponent_of_bias(int input, int weight) {
   return input == weight ? input : ESPQ_EXPONENT_NAN; /* 0 * inf */
 }
 
+#define LEAST_SCALE_V3 1e-8
+
+int espq_exponent_of_absmax_v3(float absmax, int bits) {
+  if (isnan(absmax)) return ESPQ_EXPONENT_NAN;
+  if (isinf(absmax)) return ESPQ_EXPONENT_INF;
+  return (int)ceil(log2(fmax(2 * (double)absmax / (ldexp(1, bits) - 1), LEAST_SCALE_V3)));
+}
+
+int espq_exponent_of_step_v3(double step) {
+  if (isnan(step)) return ESPQ_EXPONENT_NAN;
+  if (isinf(step)) return ESPQ_EXPONENT_INF;
+  return (int)floor(log2(fmax(step, LEAST_SCALE_V3)) + 0.5);
+}
+
 double espq_exponent_scale(int exponent) {
   if (exponent == ESPQ_EXPONENT_NAN) return NAN;
   if (exponent == ESPQ_EXPONENT_INF) return INFINITY;

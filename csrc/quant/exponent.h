@@ -4,7 +4,7 @@
  * rules are those of the original tool (ESP-DL v1). It works with scales, which may be 0, infinite
  * or NaN; here these are three exponents of their own, ordered as their scales are (ZERO below
  * every number, INF above, NAN last), so that max() of exponents is plain integer max(). Pure
- * functions of numbers; nothing is owned.
+ * functions of numbers; nothing is owned. Those of ESP-DL v3 end in _v3.
  *
  *   int e = espq_exponent_of_absmax(2.5f, 8);               -- -5: 127 * 2^-5 = 3.97
  *   double scale = espq_exponent_scale(e);                  -- 0.03125
@@ -42,6 +42,14 @@ int espq_exponent_of_threshold(double threshold);
 /* A per-channel bias: input + weight + 4. (Per-tensor, a bias has the exponent of its node's
  * output.) */
 int espq_exponent_of_bias(int input, int weight);
+
+/* --- ESP-DL v3, by the rules of esp-ppq. Its scales are at least 1e-8, so nothing finite gives ZERO. --- */
+
+/* e = ceil(log2(2 * absmax / (2^bits - 1))): minmax and percentile, activations and weights. absmax inf gives INF, NaN
+ * NAN. */
+int espq_exponent_of_absmax_v3(float absmax, int bits);
+/* e = floor(log2(step) + 0.5): a step that the KL search found, 0 where all data are zero. */
+int espq_exponent_of_step_v3(double step);
 
 /* 2^exponent, or 0, inf, NaN. */
 double espq_exponent_scale(int exponent);

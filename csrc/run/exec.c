@@ -300,10 +300,11 @@ static void observe(const chunk *c, int step) {
     const espq_place *home = &p->home[v];
     bool depends = c->run->exec->depends[v];
     if (home->step != step || home->buffer < 0 || (!depends && c->number)) continue;
-    int64_t n, channels, pixels;
-    espq_plan_geometry(&p->values[v].shape, &n, &channels, &pixels);
-    if (c->run->exec->batch.pure && depends) n = c->images;
-    espq_observation_add(o, c->index, i, address(c, home->buffer), n, channels, pixels, home->layout);
+    espq_observed seen = {.data = address(c, home->buffer), .steps = 1, .layout = home->layout};
+    espq_plan_geometry(&p->values[v].shape, &seen.images, &seen.channels, &seen.pixels);
+    if (c->run->exec->batch.pure && depends) seen.images = seen.steps = c->images;
+    seen.step = (int64_t)c->number * c->run->chunk_images;
+    espq_observation_add(o, c->index, i, &seen);
   }
 }
 
@@ -469,7 +470,7 @@ static espq_status choose_plan(espq_exec *e, int64_t images, espq_plan **plan, e
 }
 
 /* Plans compute what is observed; other values to observe need other plans. */
-static espq_status adopt_observation(espq_exec *e, espq_observation *o, espq_error *err) {
+static espq_status adopt_observation(espq_exec *e, int64_t images, espq_observation *o, espq_error *err) {
   if (!o) return ESPQ_OK;
   size_t n = espq_observation_count(o);
   if (n != e->nobserved || (n && memcmp(e->observed, espq_observation_values(o), n * sizeof *e->observed) != 0)) {
@@ -478,7 +479,7 @@ static espq_status adopt_observation(espq_exec *e, espq_observation *o, espq_err
     e->nobserved = n;
     free_plans(e);
   }
-  return espq_observation_prepare(o, espq_pool_threads(e->pool), err);
+  return espq_observation_prepare(o, espq_pool_threads(e->pool), images, err);
 }
 
 /* Of all failures, the one of the first micro-batch is told. */
@@ -526,7 +527,7 @@ espq_status espq_exec_run(espq_exec *exec, espq_tensor *const *inputs, espq_tens
                           espq_observation *observation, espq_error *err) {
   int64_t images;
   espq_status status = check_inputs(exec, inputs, &images, err);
-  if (!status) status = adopt_observation(exec, observation, err);
+  if (!status) status = adopt_observation(exec, images, observation, err);
   espq_plan *plan = NULL;
   if (!status) status = choose_plan(exec, images, &plan, err);
   if (status) return status;

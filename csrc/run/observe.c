@@ -1,27 +1,39 @@
 #include "run/observe.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/pool.h"
+#include "quant/exponent.h"
+#include "stats/kl.h"
+#include "stats/mse.h"
 
+typedef enum kind { RANGES, HISTOGRAMS_V1, HISTOGRAMS_V3, PERCENTILES } kind;
+
+/* One of them, by the kind of the observation. */
 typedef struct worker_stats {
   espq_minmax *range;
   espq_histogram *histogram;
+  espq_percentile *percentile;
 } worker_stats;
 
 struct espq_observation {
   size_t n;
   espq_id *values;
-  espq_minmax *ranges; /* histograms: what they span; NULL: ranges are being observed */
+  kind kind;
+  espq_minmax *ranges; /* histograms: what they span */
   worker_stats *workers;
   size_t nworkers;
+  espq_percentile_range *steps;    /* percentiles: value i's step s is steps[s * n + i]; +inf, -inf: not seen */
+  size_t nsteps, capacity, before; /* steps of all runs, their places, steps before the present run */
 };
 
-static espq_observation *observation_new(const espq_id *values, size_t n) {
+static espq_observation *observation_new(kind kind, const espq_id *values, size_t n) {
   espq_observation *o = espq_calloc(1, sizeof *o);
   if (!o) return NULL;
   o->n = n;
+  o->kind = kind;
   o->values = espq_calloc(n, sizeof *o->values);
   if (!o->values) {
     espq_free(o);
@@ -32,13 +44,18 @@ static espq_observation *observation_new(const espq_id *values, size_t n) {
 }
 
 espq_status espq_observe_range(const espq_id *values, size_t n, espq_observation **out, espq_error *err) {
-  *out = observation_new(values, n);
+  *out = observation_new(RANGES, values, n);
   return *out ? ESPQ_OK : espq_fail_memory(err);
 }
 
-espq_status espq_observe_histogram(const espq_id *values, size_t n, const espq_minmax *ranges, espq_observation **out,
-                                   espq_error *err) {
-  espq_observation *o = observation_new(values, n);
+espq_status espq_observe_percentile(const espq_id *values, size_t n, espq_observation **out, espq_error *err) {
+  *out = observation_new(PERCENTILES, values, n);
+  return *out ? ESPQ_OK : espq_fail_memory(err);
+}
+
+espq_status espq_observe_histogram(const espq_id *values, size_t n, espq_histograms kind, const espq_minmax *ranges,
+                                   espq_observation **out, espq_error *err) {
+  espq_observation *o = observation_new(kind == ESPQ_HISTOGRAMS_V1 ? HISTOGRAMS_V1 : HISTOGRAMS_V3, values, n);
   if (o) o->ranges = espq_calloc(n, sizeof *o->ranges);
   if (!o || !o->ranges) {
     espq_observation_free(o);
@@ -53,6 +70,7 @@ static void free_worker(const espq_observation *o, worker_stats *w) {
   for (size_t i = 0; w->histogram && i < o->n; i++) espq_histogram_free(&w->histogram[i]);
   espq_free(w->range);
   espq_free(w->histogram);
+  espq_percentile_free(w->percentile);
 }
 
 void espq_observation_free(espq_observation *observation) {
@@ -61,6 +79,7 @@ void espq_observation_free(espq_observation *observation) {
   espq_free(observation->workers);
   espq_free(observation->values);
   espq_free(observation->ranges);
+  espq_free(observation->steps);
   espq_free(observation);
 }
 
@@ -69,7 +88,13 @@ size_t espq_observation_count(const espq_observation *observation) { return obse
 const espq_id *espq_observation_values(const espq_observation *observation) { return observation->values; }
 
 /* Ranges that the search would refuse anyway get no table. */
-static espq_status init_histogram(const espq_minmax *range, espq_histogram *h, espq_error *err) {
+static espq_status init_histogram(kind kind, const espq_minmax *range, espq_histogram *h, espq_error *err) {
+  *h = (espq_histogram){0};
+  if (kind == HISTOGRAMS_V3) {
+    float absmax = espq_minmax_absmax(range);
+    if (!(absmax > 0) || isinf(absmax)) return ESPQ_OK;
+    return espq_histogram_init(h, ESPQ_HISTOGRAM_MAGNITUDE, absmax, ESPQ_KL_BINS, err);
+  }
   espq_entropy_refusal refusal = ESPQ_ENTROPY_NONE;
   espq_status status = espq_entropy_histogram(h, range, ESPQ_ENTROPY_BINS, &refusal, err);
   if (!refusal) return status;
@@ -78,7 +103,8 @@ static espq_status init_histogram(const espq_minmax *range, espq_histogram *h, e
 }
 
 static espq_status init_worker(const espq_observation *o, worker_stats *w, espq_error *err) {
-  if (!o->ranges) {
+  if (o->kind == PERCENTILES) return espq_percentile_new(&w->percentile, err);
+  if (o->kind == RANGES) {
     w->range = espq_calloc(o->n, sizeof *w->range);
     for (size_t i = 0; w->range && i < o->n; i++) espq_minmax_init(&w->range[i]);
     return w->range ? ESPQ_OK : espq_fail_memory(err);
@@ -86,31 +112,71 @@ static espq_status init_worker(const espq_observation *o, worker_stats *w, espq_
   w->histogram = espq_calloc(o->n, sizeof *w->histogram);
   if (!w->histogram) return espq_fail_memory(err);
   espq_status status = ESPQ_OK;
-  for (size_t i = 0; i < o->n && !status; i++) status = init_histogram(&o->ranges[i], &w->histogram[i], err);
+  for (size_t i = 0; i < o->n && !status; i++) status = init_histogram(o->kind, &o->ranges[i], &w->histogram[i], err);
   return status;
 }
 
-espq_status espq_observation_prepare(espq_observation *observation, int workers, espq_error *err) {
-  size_t want = (size_t)workers;
-  if (want <= observation->nworkers) return ESPQ_OK;
+static espq_status prepare_workers(espq_observation *o, size_t want, espq_error *err) {
+  if (want <= o->nworkers) return ESPQ_OK;
   worker_stats *grown = espq_calloc(want, sizeof *grown);
   if (!grown) return espq_fail_memory(err);
-  if (observation->nworkers) memcpy(grown, observation->workers, observation->nworkers * sizeof *grown);
-  espq_free(observation->workers);
-  observation->workers = grown;
-  while (observation->nworkers < want) {
-    espq_status status = init_worker(observation, &grown[observation->nworkers++], err);
+  if (o->nworkers) memcpy(grown, o->workers, o->nworkers * sizeof *grown);
+  espq_free(o->workers);
+  o->workers = grown;
+  while (o->nworkers < want) {
+    espq_status status = init_worker(o, &grown[o->nworkers++], err);
     if (status) return status;
   }
   return ESPQ_OK;
 }
 
-void espq_observation_add(espq_observation *observation, int worker, size_t which, const float *data, int64_t images,
-                          int64_t channels, int64_t pixels, espq_layout layout) {
+static espq_status prepare_steps(espq_observation *o, int64_t steps, espq_error *err) {
+  int64_t size, all;
+  if (o->kind != PERCENTILES || !o->n) return ESPQ_OK;
+  o->before = o->nsteps;
+  if (!espq_add64((int64_t)o->nsteps, steps, &all) || !espq_mul64(all, (int64_t)o->n, &size))
+    return espq_fail_memory(err);
+  espq_percentile_range *grown = espq_grow(o->steps, &o->capacity, (size_t)size, sizeof *grown);
+  if (!grown) return espq_fail_memory(err);
+  o->steps = grown;
+  for (size_t i = o->nsteps * o->n; i < (size_t)size; i++) grown[i] = (espq_percentile_range){INFINITY, -INFINITY};
+  o->nsteps = (size_t)all;
+  return ESPQ_OK;
+}
+
+espq_status espq_observation_prepare(espq_observation *observation, int workers, int64_t steps, espq_error *err) {
+  espq_status status = prepare_workers(observation, (size_t)workers, err);
+  return status ? status : prepare_steps(observation, steps, err);
+}
+
+static void add_percentiles(const espq_observation *o, espq_percentile *p, size_t which, const espq_observed *seen) {
+  int block = espq_layout_block(seen->layout);
+  int64_t lanes = (seen->channels + block - 1) / block * block, images = seen->images / seen->steps;
+  for (int64_t s = 0; s < seen->steps; s++) {
+    espq_blocked b = {seen->data + s * images * lanes * seen->pixels, images, seen->channels, seen->pixels, block};
+    o->steps[(o->before + (size_t)(seen->step + s)) * o->n + which] = espq_percentile_of(p, &b, ESPQ_PERCENTILE);
+  }
+}
+
+void espq_observation_add(espq_observation *observation, int worker, size_t which, const espq_observed *seen) {
   const worker_stats *w = &observation->workers[worker];
-  espq_blocked b = {data, images, channels, pixels, espq_layout_block(layout)};
-  if (w->range) espq_minmax_update_blocked(&w->range[which], &b);
+  espq_blocked b = {seen->data, seen->images, seen->channels, seen->pixels, espq_layout_block(seen->layout)};
+  if (w->percentile) add_percentiles(observation, w->percentile, which, seen);
+  else if (w->range) espq_minmax_update_blocked(&w->range[which], &b);
   else if (w->histogram[which].table) espq_histogram_update_blocked(&w->histogram[which], &b);
+}
+
+/* The means of the steps, summed in their order. */
+static void percentiles(const espq_observation *o, size_t which, espq_minmax *out) {
+  double lo = 0, hi = 0;
+  for (size_t s = 0; s < o->nsteps; s++) {
+    espq_percentile_range r = o->steps[s * o->n + which];
+    if (r.lo > r.hi) continue;
+    lo += r.lo, hi += r.hi;
+    out->nan |= isnan(r.lo);
+    out->count++;
+  }
+  if (out->count && !out->nan) out->min = (float)(lo / (double)out->count), out->max = (float)(hi / (double)out->count);
 }
 
 espq_status espq_observed_range(const espq_observation *observation, size_t which, espq_minmax *out) {
@@ -119,7 +185,9 @@ espq_status espq_observed_range(const espq_observation *observation, size_t whic
     return ESPQ_OK;
   }
   espq_minmax_init(out);
-  for (size_t i = 0; i < observation->nworkers; i++) espq_minmax_merge(out, &observation->workers[i].range[which]);
+  if (observation->kind == PERCENTILES) percentiles(observation, which, out);
+  for (size_t i = 0; observation->kind == RANGES && i < observation->nworkers; i++)
+    espq_minmax_merge(out, &observation->workers[i].range[which]);
   return ESPQ_OK;
 }
 
@@ -128,7 +196,7 @@ espq_status espq_observed_histogram(const espq_observation *observation, size_t 
   *out = (espq_histogram){0};
   *have = false;
   if (!observation->ranges) return espq_fail(err, ESPQ_EBUG, "no histograms were observed");
-  espq_status status = init_histogram(&observation->ranges[which], out, err);
+  espq_status status = init_histogram(observation->kind, &observation->ranges[which], out, err);
   if (status || !out->table) return status;
   *have = true;
   for (size_t i = 0; i < observation->nworkers && !status; i++)
@@ -143,6 +211,8 @@ espq_status espq_observed_threshold(const espq_observation *observation, size_t 
   espq_histogram h = {0};
   bool have;
   *out = (espq_threshold){.refusal = ESPQ_ENTROPY_NONE};
+  if (observation->kind == HISTOGRAMS_V3)
+    return out->status = espq_fail(err, ESPQ_EBUG, "no histograms of ESP-DL v1 were observed");
   out->status = espq_observed_histogram(observation, which, &h, &have, err);
   if (!out->status && !have) /* its range is refused; ask why */
     out->status = espq_entropy_histogram(&h, &observation->ranges[which], ESPQ_ENTROPY_BINS, &out->refusal, err);
@@ -164,7 +234,7 @@ static void search_one(void *context, size_t which, int worker) {
 
 espq_status espq_observed_thresholds(const espq_observation *observation, int threads, espq_threshold *out,
                                      espq_error *err) {
-  if (!observation->ranges) return espq_fail(err, ESPQ_EBUG, "no histograms were observed");
+  if (observation->kind != HISTOGRAMS_V1) return espq_fail(err, ESPQ_EBUG, "no histograms of ESP-DL v1 were observed");
   espq_pool *pool;
   espq_status status = espq_pool_new(threads, &pool, err);
   if (status) return status;
@@ -173,4 +243,52 @@ espq_status espq_observed_thresholds(const espq_observation *observation, int th
   for (size_t i = 0; i < observation->n; i++)
     if (out[i].status == ESPQ_EMEMORY) return espq_fail_memory(err);
   return ESPQ_OK;
+}
+
+/* --- exponents of ESP-DL v3 --- */
+
+typedef struct exponent_search {
+  const espq_observation *observation;
+  espq_observer observer;
+  int bits, *out;
+  espq_status *status;
+} exponent_search;
+
+/* The step of a value without histogram is told by its range: 0, infinity or NaN. */
+static int exponent_without_histogram(const exponent_search *s, const espq_minmax *range) {
+  float absmax = espq_minmax_absmax(range);
+  return s->observer == ESPQ_OBSERVER_KL ? espq_exponent_of_step_v3(absmax)
+                                         : espq_exponent_of_absmax_v3(absmax, s->bits);
+}
+
+static void search_exponent(void *context, size_t which, int worker) {
+  const exponent_search *s = context;
+  espq_histogram h;
+  bool have;
+  double step = 0;
+  (void)worker;
+  espq_status status = espq_observed_histogram(s->observation, which, &h, &have, NULL);
+  if (!status && have && s->observer == ESPQ_OBSERVER_KL) status = espq_kl_step(&h, ESPQ_KL_LEVELS, &step, NULL);
+  if (!have) s->out[which] = exponent_without_histogram(s, &s->observation->ranges[which]);
+  else if (s->observer == ESPQ_OBSERVER_KL) s->out[which] = espq_exponent_of_step_v3(step);
+  else if (!status) s->out[which] = espq_mse_exponent(&h, s->bits);
+  s->status[which] = status;
+  espq_histogram_free(&h);
+}
+
+espq_status espq_observed_exponents(const espq_observation *observation, espq_observer observer, int bits, int threads,
+                                    int *out, espq_error *err) {
+  size_t n = observation->n;
+  if (observation->kind != HISTOGRAMS_V3) return espq_fail(err, ESPQ_EBUG, "no magnitudes were counted");
+  espq_status *found = espq_calloc(n + 1, sizeof *found);
+  espq_pool *pool = NULL;
+  espq_status status = found ? espq_pool_new(threads, &pool, err) : espq_fail_memory(err);
+  if (!status) {
+    espq_pool_run(pool, n, search_exponent, &(exponent_search){observation, observer, bits, out, found});
+    espq_pool_free(pool);
+  }
+  for (size_t i = 0; i < n && !status; i++)
+    if (found[i]) status = espq_fail_memory(err);
+  espq_free(found);
+  return status;
 }

@@ -17,13 +17,14 @@ typedef struct rule {
   double first;  /* the smallest element that counts: lo, or the first float above it */
   double factor; /* bins / (hi - lo) */
   double bins;
+  bool magnitude;
 } rule;
 
 static rule rule_of(const espq_histogram *h) {
   bool positive = h->kind == ESPQ_HISTOGRAM_POSITIVE;
   double lo = positive ? 0.0 : -(double)h->hi;
   double first = positive ? (double)FLT_TRUE_MIN : lo;
-  return (rule){lo, h->hi, first, h->bins / ((double)h->hi - lo), h->bins};
+  return (rule){lo, h->hi, first, h->bins / ((double)h->hi - lo), h->bins, h->kind == ESPQ_HISTOGRAM_MAGNITUDE};
 }
 
 /* As lo is 0 or -hi and v a float, v < hi implies (v - lo) * factor < bins after rounding, too (the
@@ -37,6 +38,22 @@ static void bins_of(const float *restrict x, int32_t *restrict bin, rule r) {
     place = v <= r.hi ? place : r.bins;
     bin[i] = (int32_t)place;
   }
+}
+
+/* The quotient is exact enough for its floor: two floats' ratio is a whole number, or 2^-25 away from one. */
+ESPQ_STATS_CLONES
+static void bins_of_magnitudes(const float *restrict x, int32_t *restrict bin, rule r) {
+  for (int i = 0; i < BLOCK; i++) {
+    double v = fabsf(x[i]), at = v * r.bins / r.hi;
+    at = at < r.bins - 1 ? at : r.bins - 1;
+    at = v <= r.hi ? at : r.bins;
+    bin[i] = (int32_t)at;
+  }
+}
+
+static void place(const float *x, int32_t *bin, const rule *r) {
+  if (r->magnitude) bins_of_magnitudes(x, bin, *r);
+  else bins_of(x, bin, *r);
 }
 
 espq_status espq_histogram_init(espq_histogram *h, espq_histogram_kind kind, float hi, int bins, espq_error *err) {
@@ -60,7 +77,7 @@ void espq_histogram_update(espq_histogram *h, const float *span, size_t count) {
   int32_t bin[BLOCK];
   size_t i = 0;
   for (; count - i >= BLOCK; i += BLOCK) {
-    bins_of(span + i, bin, r);
+    place(span + i, bin, &r);
     for (int k = 0; k < BLOCK; k += 2) {
       even[bin[k]]++;
       odd[bin[k + 1]]++;
@@ -70,7 +87,7 @@ void espq_histogram_update(espq_histogram *h, const float *span, size_t count) {
   float rest[BLOCK];
   size_t left = count - i;
   for (size_t k = 0; k < BLOCK; k++) rest[k] = k < left ? span[i + k] : NAN;
-  bins_of(rest, bin, r);
+  place(rest, bin, &r);
   for (size_t k = 0; k < left; k++) even[bin[k]]++;
 }
 

@@ -4,7 +4,8 @@
  * `bins` equal bins over [-hi, hi] (symmetric) or over [0, hi] without the zeros (positive). An
  * element v falls into bin floor((v - lo) * (bins / (hi - lo))), all in double, the factor computed
  * once; v == hi into the last one; NaN and what lies outside the range is ignored. This is the
- * original's rule, to the bit.
+ * original's rule of ESP-DL v1, to the bit. Magnitudes, which v3 counts, fall into bin
+ * floor(|v| * bins / hi), zeros too.
  *
  * Invariants: counts are integers, so updates and merges in any order give the same counts.
  * The table is owned; espq_histogram_free releases it and leaves a histogram that may be freed
@@ -29,7 +30,8 @@ enum { ESPQ_HISTOGRAM_MAX_BINS = 65536 };
 
 typedef enum espq_histogram_kind {
   ESPQ_HISTOGRAM_SYMMETRIC, /* [-hi, hi] */
-  ESPQ_HISTOGRAM_POSITIVE   /* (0, hi] */
+  ESPQ_HISTOGRAM_POSITIVE,  /* (0, hi] */
+  ESPQ_HISTOGRAM_MAGNITUDE  /* |v| over [0, hi] */
 } espq_histogram_kind;
 
 typedef struct espq_histogram {

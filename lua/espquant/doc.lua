@@ -38,9 +38,14 @@ module {
   isa = '()\nThe instruction set of the float kernels: "sse41", "avx2" or "avx512". Asking settles it.',
   set_isa = '("sse41" | "avx2" | "avx512")\nFloat kernels use exactly this one; before anything ran.',
   observe_range = "(graph, names)\nAn observation that accumulates minima and maxima of these tensors.",
-  observe_histogram = "(ranges)\nAn observation that accumulates histograms over the ranges observed before.",
+  observe_histogram = '(ranges[, runtime = "v1"])\nAn observation that accumulates histograms over the ranges observed '
+    .. 'before; "v3": of magnitudes.',
+  observe_percentile = "(graph, names)\nAn observation of ranges without the outermost ten-thousandth, image by image.",
   entropy_threshold = "(tensor)\nWhere a float32 tensor is cut so that the KL divergence is smallest.",
+  percentile = "(tensor[, part = 0.9999])\nA float32 tensor's range without its smallest and largest elements: lo, hi.",
+  histogram_exponent = '(tensor, "kl" | "mse", bits)\nThe exponent of a float32 tensor for ESP-DL v3 by that observer.',
   -- exponents: the scale is 2^exponent
+  v3_exponent_of_absmax = "(absmax, bits)\nThe exponent of a range for ESP-DL v3: it holds absmax.",
   exponent_of_absmax = "(absmax, bits)\nThe exponent for activations and per-tensor weights up to absmax.",
   exponent_of_channel = "(absmax, bits)\nThe exponent for one channel of a weight.",
   exponent_of_alpha = "(alpha, bits)\nThe exponent for a LeakyRelu's or PRelu's slope.",
@@ -192,6 +197,7 @@ class("executor", "exec", {
 class("observation", "o", {
   close = "()\nGives the memory back now; later uses raise.",
   range = "(i)\nMinimum, maximum, whether there was a NaN, and the count of tensor i.",
+  exponents = '("kl" | "mse", bits[, threads])\nThe exponents of all tensors for ESP-DL v3; of its histograms only.',
   thresholds = "([threads])\n"
     .. "The thresholds of all tensors, searched in parallel; false where threshold(i) says why not.",
   threshold = "(i)\nThe threshold of smallest KL divergence for tensor i; of histograms only.",
