@@ -218,6 +218,41 @@ describe("tensors of other kinds", function()
   end)
 end)
 
+describe("nodes of domains that are not known", function()
+  local strange = w.node("Strange", { "x", "", "c" }, { "a", "", "y" }, { name = "odd", domain = "com.example",
+    attributes = { w.attribute("i", -3), w.attribute("f", { f = 0.1 }),
+      w.field(1, "s") .. w.field(4, "\0text\xff") .. w.field(20, 3),
+      w.field(1, "many") .. w.field(9, "a") .. w.field(9, "") .. w.field(20, 8),
+      w.attribute("g", { g = w.graph { nodes = { w.node("Odder", { "x" }, { "b" }, { domain = "com.other" }) } } }) } })
+  local about = w.field(8, w.field(1, "com.example") .. w.field(2, 7)) .. w.field(8, w.field(1, "com.other")
+    .. w.field(2, 3))
+  local bytes = w.model { inputs = X, outputs = { w.port("y", 3, { 5, 1 }) }, about = about, opset = 19,
+    nodes = { strange }, initializers = { w.tensor("c", 1, {}, "\0\0\0\0") } }
+
+  it("are written as they were read, with their opset_import and the types of their results", function()
+    local path = os.tmpname()
+    local graph = assert(read(bytes))
+    for _ = 1, 2 do
+      assert(onnx.save(graph, path))
+      local file <close> = io.open(path, "rb")
+      local written = file:read "a"
+      assert.truthy(written:find(strange, 1, true))
+      assert.truthy(written:find(w.field(8, w.field(1, "com.example") .. w.field(2, 7)), 1, true))
+      assert.truthy(written:find(w.field(8, w.field(1, "com.other") .. w.field(2, 3)), 1, true))
+      graph = assert(onnx.load(path))
+      assert.same({ "int8", { 5, 1 } }, { graph.outputs[1].dtype, graph.outputs[1].shape })
+    end
+    os.remove(path)
+  end)
+
+  it("keep the rank of their results only, once an input has another shape", function()
+    local graph = assert(read(bytes))
+    assert(graph.inputs[1]:set_shape { "N" })
+    assert(graph:infer_shapes())
+    assert.same({ false, false }, graph.outputs[1].shape)
+  end)
+end)
+
 describe("what a file says about its model", function()
   local function pair(key, value) return w.field(14, w.field(1, key) .. w.field(2, value)) end
   local bytes = w.model { inputs = X, outputs = Y, nodes = { w.node("Relu", { "x" }, { "y" }) },

@@ -108,6 +108,54 @@ describe("QDQ models", function()
     assert.matches("QuantizeLinear", message)
   end)
 
+  -- x -> QuantizeLinear -> `between` -> DequantizeLinear -> y
+  local function around(between)
+    local b = builder()
+    local x = b.graph:add_input("x", "float32", { 2, 4 })
+    local s, z = scalar(b, "float32", 0.5), scalar(b, "uint8", 1)
+    b.graph:add_output(b.node("DequantizeLinear", { between(b, b.node("QuantizeLinear", { x, s, z }), s, z), s, z }, nil,
+      "y"))
+    return b.graph
+  end
+
+  it("of com.microsoft's Gemm, Softmax and Concat", function()
+    local graph = assert(read(around(function(b, q, s, z)
+      local w = b.constant("int8", { 1, 2, 3, 4, 5, 6, 7, 8 }, { 2, 4 })
+      local gemm = b.node("QGemm", { q, s, z, w, b.constant("float32", { 0.5, 0.25 }), b.constant("int8", { 0, 0 }),
+        b.constant("int32", { 4, 8 }), s, z }, { transB = 1, alpha = 2.0 }, nil, "com.microsoft")
+      local soft = b.node("QLinearSoftmax", { gemm, s, z, s, z }, { axis = 1, opset = 13 }, nil, "com.microsoft")
+      return b.node("QLinearConcat", { s, z, gemm, s, z, soft, s, z }, { axis = 1 }, nil, "com.microsoft")
+    end)))
+    assert.equal("Gemm Softmax Concat", ops(graph))
+    local y = core.evaluate(graph, core.tensor_from({ { 1, 0, 0, 0 }, { 0, 0, 0, 1 } }, "float32"))[1]:totable()
+    -- 2 * x w' + c * 2 * 0.5 * {0.5, 0.25}
+    assert.same({ { 3, 4.5 }, { 6, 6 } }, { { y[1][1], y[1][2] }, { y[2][1], y[2][2] } })
+    assert.same({ 0.5, 0.5 }, { y[2][3], y[2][4] })
+  end)
+
+  for _, case in ipairs {
+    { "an operator that is not known", "QLinearWhere", "com.microsoft" }, { "one that reads them as numbers", "Neg" },
+    { "one that computes them", "Cast", "", { to = 2 } },
+  } do
+    it("stay as they are where integers go through " .. case[1], function()
+      local before = around(function(b, q) return b.node(case[2], { q }, case[4], nil, case[3]) end)
+      local path = os.tmpname()
+      assert(core.onnx_write(before, path))
+      local model, notes = onnx.load(path)
+      os.remove(path)
+      assert.equal("QuantizeLinear " .. case[2] .. " DequantizeLinear", ops(assert(model)))
+      assert.matches("^the model stays quantized, since " .. case[2] .. " .* computes with its integers", notes[#notes])
+    end)
+  end
+
+  it("are followed through what moves integers and what asks where they are", function()
+    local graph = assert(read(around(function(b, q)
+      b.graph:add_output(b.node("ArgMax", { q }, { axis = 1 }, "where"))
+      return b.node("Transpose", { q }, { perm = { 1, 0 } })
+    end)))
+    assert.equal("ArgMax Transpose", ops(graph))
+  end)
+
   it("do not crash on scales that do not fit", function()
     for _, scale in ipairs { { { 1, 2, 3 } }, { { 1, 2, 3, 4 }, { 2, 2 } }, { {}, { 0 } } } do
       local b = builder()

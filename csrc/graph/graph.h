@@ -139,6 +139,7 @@ typedef struct espq_graph {
   espq_opset *opsets; /* of the other domains */
   size_t nopsets, opsets_capacity;
   size_t fresh;                     /* number of the next value that has no name of its own */
+  bool reshaped; /* an input has another shape than in the file: what that claims of unknown nodes may be wrong */
   uint64_t max_bytes, max_elements; /* of what a run takes, of one tensor: the file's limits, or the usual ones */
   espq_value *values;
   size_t nvalues, values_capacity;

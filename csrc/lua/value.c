@@ -243,6 +243,7 @@ static int value_set_shape(lua_State *L) {
   const espq_lua_handle *h = check_no_constant(L);
   espq_error err;
   h->owner->edits++;
+  if (espq_graph_is_input(h->owner->graph, h->id)) h->owner->graph->reshaped = true;
   espq_status status = espq_lua_set_value_shape(h->owner->graph, h->id, &shape, &err);
   return espq_lua_done(L, status, &err);
 }

@@ -125,7 +125,7 @@ static espq_status infer_node(const espq_graph *g, espq_id id, espq_typed_shape 
   espq_status status = espq_call_init(&call, g, id, values, err);
   if (status) return status;
   status = check_order(&call, made, err);
-  forget_outputs(&call);
+  if (g->nodes[id].op) forget_outputs(&call); /* else what the file claims is all there is */
   if (g->nodes[id].op && !status) status = espq_call_infer(&call, err);
   if (status) forget_outputs(&call);
   for (int i = 0; i < call.nout; i++) {
@@ -179,8 +179,21 @@ static void carry_batch_symbol(espq_graph *g, espq_value *v) {
   v->symbol[0] = g->values[g->inputs[0]].symbol[0];
 }
 
+/* The dimensions that the file claims for outputs of unknown nodes; their ranks stay. */
+static void forget_claims(espq_graph *g) {
+  for (espq_id id = g->first; id != ESPQ_NONE; id = g->nodes[id].next) {
+    const espq_node *n = &g->nodes[id];
+    for (int i = 0; !n->op && i < n->nout; i++) {
+      if (n->out[i] == ESPQ_NONE) continue;
+      for (int k = 0; k < ESPQ_MAX_RANK; k++) g->values[n->out[i]].shape.dim[k] = -1;
+    }
+  }
+  g->reshaped = false;
+}
+
 espq_status espq_ops_infer(espq_graph *graph, espq_error *err) {
   espq_ops_resolve(graph);
+  if (graph->reshaped) forget_claims(graph);
   espq_typed_shape *values = espq_calloc(graph->nvalues, sizeof *values);
   if (!values) return espq_fail_memory(err);
   espq_status status = espq_ops_infer_at(graph, NULL, values, err);
@@ -189,7 +202,7 @@ espq_status espq_ops_infer(espq_graph *graph, espq_error *err) {
     if (!v->alive || v->producer == ESPQ_NONE) continue;
     v->dtype = values[i].dtype;
     v->shape = values[i].shape;
-    carry_batch_symbol(graph, v);
+    if (graph->nodes[v->producer].op) carry_batch_symbol(graph, v);
   }
   espq_free(values);
   return status;

@@ -117,8 +117,8 @@ void espq_ops_resolve(espq_graph *graph);
 /* Arity and attributes of every node against its row; all problems in one text, ESPQ_EUNSUPPORTED for unknown
  * operators (then the text lists them all), ESPQ_EFORMAT otherwise. */
 espq_status espq_ops_verify(espq_graph *graph, espq_error *err);
-/* Fills dtype and shape of every value, in graph order; unknown operators and nodes that do not fit leave unknown shapes
- * behind. Fails with the status of the first misfit (ESPQ_EFORMAT: shapes that do not fit) and a text of all of them,
+/* Fills dtype and shape of every value, in graph order; outputs of unknown operators keep what the file claims of them
+ * (their rank only, once an input was given another shape), nodes that do not fit leave unknown shapes behind. Fails with the status of the first misfit (ESPQ_EFORMAT: shapes that do not fit) and a text of all of them,
  * each with node, input, expected and got. */
 espq_status espq_ops_infer(espq_graph *graph, espq_error *err);
 /* As espq_ops_infer, but into `values` (one per value id) instead of the graph, with the given shapes of graph inputs

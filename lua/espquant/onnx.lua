@@ -30,8 +30,8 @@ function M.read(path, options)
   local ok, message, status = input_shapes.set(model, shapes)
   if ok then ok, message, status = upgrade.upgrade(model) end
   if ok then ok, message, status = control_flow.inline(model, options) end
-  if ok then qdq.import(model) end
   if not ok then return nil, ("%s: %s"):format(path, message), status end
+  model, notes[#notes + 1] = qdq.import(model)
   return model, notes
 end
 

@@ -131,14 +131,6 @@ local SINGLES = {
   QLinearGlobalAveragePool = "GlobalAveragePool",
 }
 
--- at: which input is the scale of the result.
-local function with_result(graph, node, at, build)
-  local scale, zero = node:input(at), node:input(at + 1)
-  local y = tensor(scale) and build(graph, node)
-  if y then note(graph, y, scale, zero) end
-  return y and true or false
-end
-
 local function pair(graph, node)
   local b = node:input(4)
   return float_node(graph, node, PAIRS[node.op_type], {
@@ -155,31 +147,153 @@ local function single(graph, node)
     { operand(graph, node:input(1), node:input(2), node:input(3)) or false }, attrs)
 end
 
-local REWRITES = {
-  QuantizeLinear = quantize, DequantizeLinear = dequantize,
-  QLinearConv = function(graph, node) return with_result(graph, node, 7, convolution) end,
-}
-local DOMAIN = { QLinearAdd = "com.microsoft", QLinearMul = "com.microsoft" }
-for name in pairs(PAIRS) do REWRITES[name] = function(graph, node) return with_result(graph, node, 7, pair) end end
-for name in pairs(SINGLES) do
-  DOMAIN[name] = "com.microsoft"
-  REWRITES[name] = function(graph, node) return with_result(graph, node, 4, single) end
+-- A, B and their scales, C in steps of their product, the result's scale, without which it is float.
+local function gemm(graph, node)
+  local sa, sb, c = number(node:input(2)), tensor(node:input(5)), node:input(7)
+  local alpha, trans_b = node:attr("alpha", 1), node:attr("transB", 0)
+  local inputs = { operand(graph, node:input(1), node:input(2), node:input(3)) or false,
+    operand(graph, node:input(4), node:input(5), node:input(6), trans_b == 0 and 1 or 0) or false }
+  if c then
+    local t = tensor(c) and sa and sb and dequantized(c.constant, sb:astype "float32" * (sa * alpha), nil, -1)
+    inputs[3] = t and graph:add_constant(nil, t) or false
+  end
+  return float_node(graph, node, "Gemm", inputs, { alpha = alpha, transA = node:attr("transA", 0), transB = trans_b })
 end
 
---- Makes the graph a float graph, in place; what has scales that are computed stays, and is refused by whoever needs to
---- know the operator. How many nodes went.
-function M.import(graph)
+-- It says itself whose meaning of axis it has: that of opset 13, or the older one, equal for a last axis.
+local function softmax(graph, node)
+  local axis, x = node:attr("axis", -1), node:input(1)
+  local is_last = axis == -1 or x.shape and axis == #x.shape - 1
+  if not is_last and (node:attr("opset", 13) >= 13) ~= (graph.opset >= 13) then return false end
+  return float_node(graph, node, "Softmax", { operand(graph, x, node:input(2), node:input(3)) or false },
+    { axis = axis })
+end
+
+local function concat(graph, node)
+  local inputs = {}
+  for i = 3, #node.inputs, 3 do
+    inputs[#inputs + 1] = operand(graph, node:input(i), node:input(i + 1), node:input(i + 2)) or false
+  end
+  return float_node(graph, node, "Concat", inputs, { axis = node:attr "axis" })
+end
+
+-- Which inputs hold integers that the scale after each of them explains.
+local function one() return { 1 } end
+local function two() return { 1, 4 } end
+local function every_third(node)
+  local list = {}
+  for i = 3, #node.inputs, 3 do list[#list + 1] = i end
+  return list
+end
+
+-- result: which input is the scale of the result; none of a float result. Each with its domain.
+local OPERATORS = {
+  QuantizeLinear = { rewrite = quantize, data = one, result = 2 },
+  DequantizeLinear = { rewrite = dequantize, data = one },
+  QLinearConv = { build = convolution, data = two, result = 7 },
+  QGemm = { build = gemm, data = two, result = 8, domain = "com.microsoft" },
+  QLinearSoftmax = { build = softmax, data = one, result = 4, domain = "com.microsoft" },
+  QLinearConcat = { build = concat, data = every_third, result = 1, domain = "com.microsoft" },
+}
+for name in pairs(PAIRS) do OPERATORS[name] = { build = pair, data = two, result = 7, domain = "com.microsoft" } end
+OPERATORS.QLinearMatMul.domain = nil
+for name in pairs(SINGLES) do OPERATORS[name] = { build = single, data = one, result = 4, domain = "com.microsoft" } end
+
+local function operator(node)
+  local op = OPERATORS[node.op_type]
+  return op and node.domain == (op.domain or "") and op or nil
+end
+
+-- What moves numbers and computes none takes integers as it takes floats.
+local CARRIERS = {
+  Concat = true, DepthToSpace = true, Expand = true, Flatten = true, Gather = true, Identity = true, MaxPool = true,
+  Reshape = true, Resize = true, Slice = true, SpaceToDepth = true, Split = true, Squeeze = true, Tile = true, Transpose = true,
+  Unsqueeze = true,
+}
+
+-- What reads them and says the same of the floats.
+local WITNESSES = { ArgMax = true, ArgMin = true, Shape = true, Size = true }
+
+-- Whether input i of the node may be such an integer, and whether outputs then are.
+local function takes_integer(node, op, i)
+  if op then
+    for _, k in ipairs(op.data(node)) do
+      if k == i then return node.op_type ~= "QuantizeLinear", false end
+    end
+  elseif node.domain == "" and (i == 1 or node.op_type == "Concat") then
+    return CARRIERS[node.op_type] or WITNESSES[node.op_type], CARRIERS[node.op_type]
+  end
+end
+
+local function mark_outputs(node, integers)
+  for _, value in ipairs(node.outputs) do
+    if value then integers[value.name] = true end
+  end
+end
+
+-- Whether integers that the node reads or makes come or go in a way that is not known; marks those that it makes.
+local function is_stranger(node, op, integers)
+  for i, value in ipairs(node.inputs) do
+    local allowed, carried = takes_integer(node, op, i)
+    local is_integer = value and integers[value.name]
+    if is_integer and not allowed then return true end
+    if op and allowed and value and value.producer and not is_integer then return true end
+    if is_integer and carried then mark_outputs(node, integers) end
+  end
+  if op and op.result and node:input(op.result) then mark_outputs(node, integers) end
+  return false
+end
+
+-- A node that stands in the way.
+local function find_stranger(graph)
+  local integers = {}
+  for node in graph:nodes() do
+    if is_stranger(node, operator(node), integers) then return node end
+  end
+end
+
+local function rewrite(graph, node, op)
+  if op.rewrite then return op.rewrite(graph, node) end
+  local scale, zero = node:input(op.result), node:input(op.result + 1)
+  if scale and not tensor(scale) then return false end
+  local y = op.build(graph, node)
+  if y and scale then note(graph, y, scale, zero) end
+  return y and true or false
+end
+
+-- How many nodes went, and one that did not and whose data is computed.
+local function rewrite_all(graph)
   local count = 0
   for _, node in ipairs(graph:node_list()) do
-    local rewrite = REWRITES[node.op_type]
-    if rewrite and node.domain == (DOMAIN[node.op_type] or "") and rewrite(graph, node) then count = count + 1 end
+    local op = operator(node)
+    if op and rewrite(graph, node, op) then count = count + 1
+    elseif op and not (node:input(1) and node:input(1).constant) then return count, node end
+  end
+  return count
+end
+
+local function has_any(graph)
+  for node in graph:nodes() do if operator(node) then return true end end
+end
+
+--- The model as a float graph: a new one, or the same where nothing is to do. All of it or nothing: where integers go
+--- through a node that is not known, or scales are computed, the model stays as it is, and the second result says why.
+function M.import(model)
+  if not has_any(model) then return model end
+  local graph = assert(model:clone())
+  local left = find_stranger(graph)
+  local count = 0
+  if not left then count, left = rewrite_all(graph) end
+  if left then
+    return model, ("the model stays quantized, since %s computes with its integers, which espquant cannot follow")
+      :format(left:label())
   end
   -- What is computed between them is no integer now; the types that the file claims of it were.
   if count > 0 then
     graph:prune()
     graph:infer_shapes()
   end
-  return count
+  return graph
 end
 
 return M
