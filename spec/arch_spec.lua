@@ -59,6 +59,7 @@ local LUA_EDGES = {
   ["codec.*"] = { "core", "codec.*" },
   ["quant"] = { "core", "quant.*", "qtable" },
   ["quant.*"] = { "core", "quant.*", "qtable", "shape" },
+  ["quant.v3.*"] = { "core", "quant.*", "quant.v3.*", "qtable", "shape" },
   ["dataset"] = { "core", "errors", "codec.*", "dataset.*", "shape" },
   ["dataset.raw"] = { "core", "errors", "codec.*", "dataset.folder" },
   ["dataset.images"] = { "core", "errors", "dataset.folder" },
