@@ -20,7 +20,7 @@ enum { LAST = INT_MAX };
 
 static const form forms[] = {
 #define ESPQ_ATTR(op, attr, first, last) {&espq_op_##op, #attr, -1, first, last},
-#define ESPQ_INPUT(op, input, first) {&espq_op_##op, NULL, input, first, LAST},
+#define ESPQ_INPUT(op, input, first)     {&espq_op_##op, NULL, input, first, LAST},
 #include "ops/forms.def"
 #undef ESPQ_ATTR
 #undef ESPQ_INPUT
