@@ -95,8 +95,9 @@ static int observe_percentile(lua_State *L) {
   return 1;
 }
 
-static espq_status start_histograms(const espq_observation *ranges, espq_histograms kind, size_t n,
-                                    espq_observation **out, espq_error *err) {
+static espq_status start_histograms(const espq_observation *ranges, espq_histograms kind, espq_observation **out,
+                                    espq_error *err) {
+  size_t n = espq_observation_count(ranges);
   espq_minmax *span = espq_calloc(n, sizeof *span);
   if (!span) return espq_fail_memory(err);
   for (size_t i = 0; i < n; i++) espq_observed_range(ranges, i, &span[i]);
@@ -105,19 +106,17 @@ static espq_status start_histograms(const espq_observation *ranges, espq_histogr
   return status;
 }
 
-/*** core.observe_histogram(observed_ranges[, runtime = "v1"[, count]]): histograms of the same tensors over these ranges,
- * or of the first `count` of them; "v3": of magnitudes. */
+/*** core.observe_histogram(observed_ranges[, runtime = "v1"]): histograms of the same tensors over these ranges; "v3":
+ * of magnitudes. */
 static int observe_histogram(lua_State *L) {
   static const char *const runtimes[] = {"v1", "v3", NULL};
-  lua_settop(L, 3);
+  lua_settop(L, 2);
   lua_observation *from = check_observation(L, 1);
-  lua_Integer all = (lua_Integer)espq_observation_count(from->observation), count = luaL_optinteger(L, 3, all);
-  luaL_argcheck(L, count >= 0 && count <= all, 3, "as many tensors are not observed");
   espq_histograms kind = luaL_checkoption(L, 2, "v1", runtimes) ? ESPQ_HISTOGRAMS_V3 : ESPQ_HISTOGRAMS_V1;
   lua_getiuservalue(L, 1, 1);
-  lua_observation *o = new_observation(L, 4, from->owner);
+  lua_observation *o = new_observation(L, 3, from->owner);
   espq_error err;
-  if (start_histograms(from->observation, kind, (size_t)count, &o->observation, &err)) return espq_lua_fail(L, &err);
+  if (start_histograms(from->observation, kind, &o->observation, &err)) return espq_lua_fail(L, &err);
   return 1;
 }
 
@@ -193,9 +192,37 @@ static int observation_exponents(lua_State *L) {
   return 1;
 }
 
+/*** h:counts(i, bins): where the histogram of tensor i begins and ends, and its counts in so many equal bins as a list;
+ * nil: it has no histogram. */
+static int observation_counts(lua_State *L) {
+  const lua_observation *o = check_observation(L, 1);
+  size_t which = check_which(L, 2, o->observation);
+  lua_Integer bins = luaL_checkinteger(L, 3);
+  luaL_argcheck(L, bins >= 1 && bins <= ESPQ_HISTOGRAM_MAX_BINS, 3, "a number of bins expected");
+  int64_t *sums = espq_lua_scratch(L, (size_t)bins, sizeof *sums);
+  espq_histogram h;
+  bool have;
+  espq_error err;
+  espq_status status = espq_observed_histogram(o->observation, which, &h, &have, &err);
+  double lo = h.kind == ESPQ_HISTOGRAM_SYMMETRIC ? -h.hi : 0, hi = h.hi;
+  for (int k = 0; !status && have && k < h.bins; k++) sums[k * bins / h.bins] += espq_histogram_count(&h, k);
+  espq_histogram_free(&h);
+  if (status) return espq_lua_fail(L, &err);
+  if (!have) return 0;
+  lua_pushnumber(L, lo);
+  lua_pushnumber(L, hi);
+  lua_createtable(L, (int)bins, 0);
+  for (lua_Integer k = 0; k < bins; k++) {
+    lua_pushinteger(L, sums[k]);
+    lua_rawseti(L, -2, k + 1);
+  }
+  return 3;
+}
+
 static const luaL_Reg observation_methods[] = {
     {"range", observation_range},         {"threshold", observation_threshold}, {"thresholds", observation_thresholds},
-    {"exponents", observation_exponents}, {"close", observation_close},         {NULL, NULL}};
+    {"exponents", observation_exponents}, {"counts", observation_counts},       {"close", observation_close},
+    {NULL, NULL}};
 static const luaL_Reg observation_meta[] = {{"__gc", observation_close}, {"__close", observation_close}, {NULL, NULL}};
 
 /* --- executors --- */

@@ -15,7 +15,7 @@ local progress = require "espquant.progress"
 local Report = { __name = "espquant.layer_report" }
 Report.__index = Report
 
-local ELEMENTS = 1 << 22 -- of all compared tensors, at once and of each model (a single batch of the model may be more)
+local ELEMENTS = 1 << 18 -- of all compared tensors, at once and of each model (a single batch of the model may be more)
 
 -- A row for every float tensor that a node makes and the integer model has, in graph order.
 local function rows_of(eva)

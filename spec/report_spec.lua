@@ -1,0 +1,206 @@
+-- The report: its drawing, its facts, and the page in a real browser.
+
+local browser = require "spec.support.browser"
+local core = require "espquant.core"
+local espquant = require "espquant"
+local layers = require "espquant.report.layers"
+local memory = require "espquant.memory"
+local process = require "spec.support.process"
+local report = require "espquant.report"
+
+local SIZE = { width = 100, height = 30 }
+
+local function nodes_of(text)
+  local list = {}
+  for line in text:gmatch "[^;]+" do
+    local inputs = {}
+    for n in line:gmatch "%d+" do inputs[#inputs + 1] = tonumber(n) end
+    list[#list + 1] = { inputs = inputs }
+  end
+  return list
+end
+
+local function overlaps(drawing)
+  local count = 0
+  for i, a in ipairs(drawing.nodes) do
+    for k = i + 1, #drawing.nodes do
+      local b = drawing.nodes[k]
+      if math.abs(a.x - b.x) < SIZE.width and math.abs(a.y - b.y) < SIZE.height then count = count + 1 end
+    end
+  end
+  return count
+end
+
+describe("the drawing of a graph", function()
+  local CASES = {
+    chain = " ;1;2;3",
+    diamond = " ;1;1;2 3",
+    ["skip over three layers"] = " ;1;2;3;4 1",
+    ["two inputs"] = " ; ;1;3 2",
+    fan = " ;1;1;1;1;1;1;2 3 4 5 6 7",
+    none = "",
+  }
+  for name, text in pairs(CASES) do
+    it("places every node below what feeds it, none over another: " .. name, function()
+      local nodes = nodes_of(text)
+      local drawing = layers(nodes, SIZE)
+      assert.equal(#nodes, #drawing.nodes)
+      assert.equal(0, overlaps(drawing))
+      for i, node in ipairs(nodes) do
+        local at = drawing.nodes[i]
+        assert.is_true(at.x - SIZE.width / 2 >= 0 and at.x + SIZE.width / 2 <= drawing.width)
+        assert.is_true(at.y + SIZE.height / 2 <= drawing.height)
+        for _, from in ipairs(node.inputs) do assert.is_true(drawing.nodes[from].y < at.y) end
+      end
+      assert.same(drawing, layers(nodes, SIZE))
+    end)
+  end
+
+  it("leads a long edge past the nodes between", function()
+    local nodes = nodes_of " ;1;2;3;4 1"
+    local drawing = layers(nodes, SIZE)
+    local long
+    for _, edge in ipairs(drawing.edges) do
+      if edge.from == 1 and edge.to == 5 then long = edge.points end
+    end
+    assert.equal(10, #long)
+    for k = 3, 7, 2 do
+      for i = 2, 4 do
+        local at = drawing.nodes[i]
+        assert.is_false(math.abs(long[k] - at.x) < SIZE.width / 2 and math.abs(long[k + 1] - at.y) < SIZE.height / 2)
+      end
+    end
+  end)
+end)
+
+-- x [1,1,4,4] -> Conv (2 channels) -> Relu -> Add with the Conv's output -> y
+local function residual(name)
+  local g = core.graph { name = "residual", opset = 11 }
+  local x = g:add_input("x", "float32", { "N", 1, 4, 4 })
+  local w = g:add_constant("w", core.tensor_from({ 0.5, -2 }, "float32"):reshape { 2, 1, 1, 1 })
+  local conv = g:add_node { op_type = "Conv", name = name, inputs = { x, w }, outputs = { "c" } }
+  local relu = g:add_node { op_type = "Relu", name = "relu", inputs = { conv }, outputs = { "r" } }
+  local add = g:add_node {
+    op_type = "Add", name = "add", inputs = { relu, conv }, outputs = { "y" },
+  }
+  g:add_output(add:output(1))
+  assert(g:infer_shapes())
+  return g
+end
+
+local function facts_of(model, configs)
+  local list = {}
+  for i = 1, 8 * 16 do list[i] = ((i * 37) % 101) / 50 - 1 end
+  local data = espquant.dataset(core.tensor_from(list, "float32"):reshape { 8, 1, 4, 4 })
+  return report.collect(model, require "espquant.dataset".of(data, model), {
+    name = "model <b>&", configs = configs or { { bits = "int8", granularity = "per-tensor", method = "minmax" } },
+  })
+end
+
+describe("memory.timeline", function()
+  it("counts what lives at each node", function()
+    local steps, peak = memory.timeline(residual "conv")
+    local elements = {}
+    for i, step in ipairs(steps) do elements[i] = step.elements end
+    assert.same({ 16 + 32, 64, 96 }, elements) -- x and c; c and r; c, r and y
+    assert.equal(3, peak)
+  end)
+end)
+
+describe("report.collect", function()
+  it("has every node, tensor and layer", function()
+    local facts = facts_of(residual "conv")
+    assert.equal(4, #facts.nodes) -- the input is one
+    assert.equal("Input", facts.nodes[1].op)
+    assert.same({ "c" }, table.move(facts.nodes[2].outputs, 1, 1, 1, {}))
+    assert.equal(64, #facts.tensors.c.counts)
+    assert.is_true(facts.tensors.c.min >= -2 and facts.tensors.c.max <= 2)
+    local layer = facts.configs[1].layers.y
+    assert.equal("integer", math.type(layer.exponent))
+    assert.is_true(layer.snr > 20)
+    assert.equal(1.0, facts.configs[1].agreement)
+  end)
+
+  it("names the layer that loses most, with a command", function()
+    local facts = facts_of(residual "conv", { { bits = "int8", granularity = "per-tensor", method = "entropy" } })
+    for _, w in ipairs(facts.configs[1].worst) do
+      assert.matches("^espquant ", w.command)
+      assert.is_true(w.snr < 30 and #w.cause > 10)
+    end
+  end)
+
+  it("gives the same page twice", function()
+    assert.equal(report.page(facts_of(residual "conv")), report.page(facts_of(residual "conv")))
+  end)
+end)
+
+-- The page's text must not contain anything that names could have become.
+local EVIL = "</script><script>document.title='broken'</script><img src=x onerror=document.title='broken'>"
+
+describe("the page #unit", function()
+  if browser.missing then
+    pending("in a browser: there is no " .. browser.missing)
+    return
+  end
+
+  local folder
+  setup(function() folder = process.folder() end)
+  teardown(function() process.remove(folder) end)
+
+  local function open(facts, width, height)
+    local path = folder .. "/report.html"
+    assert(core.write_file(path, report.page(facts)))
+    return browser.open(path, width, height)
+  end
+
+  local function count(page, selector)
+    return page:run(("return document.querySelectorAll(%q).length"):format(selector))
+  end
+
+  local function check_page(page, facts, layers_count, tensors)
+    assert.same({}, page:log())
+    assert.equal(layers_count, count(page, "#layers tbody tr"))
+    assert.equal(#facts.nodes, count(page, "#graph .node"))
+    assert.equal(tensors, count(page, "#histograms svg"))
+    assert.equal(#facts.configs + 1, count(page, "#summary tbody tr"))
+    assert.equal(#facts.timeline, count(page, "#memory rect"))
+  end
+
+  it("shows rows, nodes and histograms, sorts, searches and follows a click", function()
+    local facts = facts_of(residual "conv")
+    local page <close> = open(facts, 1280, 900)
+    check_page(page, facts, 3, 4)
+    page:run [[document.querySelector("th[data-key=name] button").click()]]
+    local function names()
+      return page:run [[return [...document.querySelectorAll("#layers td.name")].map((td) => td.textContent).join(" ")]]
+    end
+    assert.equal("add conv relu", names())
+    page:run [[document.querySelector("th[data-key=name] button").click()]]
+    assert.equal("relu conv add", names())
+    page:run [[const s = document.getElementById("search"); s.value = "REL"; s.dispatchEvent(new Event("input"))]]
+    assert.equal("relu", names())
+    page:run [[document.querySelector("#layers tbody tr").click()]]
+    assert.matches("Relu relu", page:run [[return document.getElementById("detail").textContent]])
+    assert.equal(1, count(page, "#graph .node.chosen"))
+    assert.same({}, page:log())
+  end)
+
+  it("shows a name that is HTML as text, and lets no foreign script run", function()
+    local facts = facts_of(residual(EVIL))
+    local page <close> = open(facts, 1280, 900)
+    check_page(page, facts, 3, 4)
+    assert.equal("model <b>& - espquant report", page:run "return document.title")
+    assert.equal(0, count(page, "img"))
+    assert.equal(EVIL, page:run [[return document.querySelectorAll("#layers td.name")[0].textContent]])
+    page:run [[const s = document.createElement("script"); s.textContent = "document.title='broken'";
+      document.body.append(s)]]
+    assert.equal("model <b>& - espquant report", page:run "return document.title")
+  end)
+
+  for _, width in ipairs { 1280, 390 } do
+    it(("fits a window of %d pixels"):format(width), function()
+      local page <close> = open(facts_of(residual "conv"), width, 844)
+      assert.equal(width, page:run "return document.documentElement.scrollWidth")
+    end)
+  end
+end)
