@@ -317,8 +317,8 @@ describe("optimize", function()
 
   it("lists its passes, in a list of its own", function()
     local list, on_request = optimizer.get_available_passes()
-    assert.equal("adjust_add cut_final_softmax nop rename_input_output set_unique_name_for_nodes split_clip",
-      table.concat(on_request, " "))
+    assert.equal("adjust_add cut_final_softmax nop rename_input_output set_unique_name_for_nodes split_clip "
+      .. "split_reduce", table.concat(on_request, " "))
     assert.equal("extract_constant_to_initializer", list[1])
     list[1] = nil
     assert.equal("extract_constant_to_initializer", optimizer.get_available_passes()[1])

@@ -42,6 +42,12 @@ static void forget_outputs(espq_call *call) {
   }
 }
 
+/* Ranks stay. */
+static void forget_sizes(espq_call *call) {
+  for (int i = 0; i < call->nout; i++)
+    for (int k = 0; k < ESPQ_MAX_RANK; k++) call->out[i].shape.dim[k] = -1;
+}
+
 /* True when every input that is there has a known rank; otherwise nothing can be said about the outputs. */
 static bool inputs_known(const espq_call *call) {
   for (int i = 0; i < call->nin; i++)
@@ -125,8 +131,11 @@ static espq_status infer_node(const espq_graph *g, espq_id id, espq_typed_shape 
   espq_status status = espq_call_init(&call, g, id, values, err);
   if (status) return status;
   status = check_order(&call, made, err);
-  if (g->nodes[id].op) forget_outputs(&call); /* else what the file claims is all there is */
-  if (g->nodes[id].op && !status) status = espq_call_infer(&call, err);
+  const espq_op *op = g->nodes[id].op;
+  bool known = op && inputs_known(&call); /* else what the file claims is all there is */
+  if (known) forget_outputs(&call);
+  if (!known && g->reshaped) forget_sizes(&call);
+  if (op && !status) status = espq_call_infer(&call, err);
   if (status) forget_outputs(&call);
   for (int i = 0; i < call.nout; i++) {
     if (!call.out[i].present) continue;
@@ -172,28 +181,52 @@ espq_status espq_ops_infer_at(const espq_graph *graph, const espq_shape *input_s
   return status;
 }
 
-/* A symbol survives where the unknown first dimension of an input goes on as the first dimension of a result. */
-static void carry_batch_symbol(espq_graph *g, espq_value *v) {
-  memset(v->symbol, 0, sizeof v->symbol);
-  if (v->shape.rank < 1 || v->shape.dim[0] >= 0 || !g->ninputs) return;
-  v->symbol[0] = g->values[g->inputs[0]].symbol[0];
+/* Two batch sizes that are rarely other dimensions: a first dimension that is both in turn is the batch. */
+enum { BATCHES = 2 };
+static const int64_t batches[BATCHES] = {5, 7};
+
+/* The symbol that the first input has for its unknown first dimension, or NULL. */
+static const char *batch_symbol(const espq_graph *g) {
+  const espq_value *v = g->ninputs ? &g->values[g->inputs[0]] : NULL;
+  return v && v->shape.rank > 0 && v->shape.dim[0] < 0 ? v->symbol[0] : NULL;
 }
 
-/* The dimensions that the file claims for outputs of unknown nodes; their ranks stay. */
-static void forget_claims(espq_graph *g) {
-  for (espq_id id = g->first; id != ESPQ_NONE; id = g->nodes[id].next) {
-    const espq_node *n = &g->nodes[id];
-    for (int i = 0; !n->op && i < n->nout; i++) {
-      if (n->out[i] == ESPQ_NONE) continue;
-      for (int k = 0; k < ESPQ_MAX_RANK; k++) g->values[n->out[i]].shape.dim[k] = -1;
-    }
+/* Shapes for this batch, as far as they are known; what does not fit it stays unknown. */
+static void infer_for(const espq_graph *g, int64_t batch, espq_shape *inputs, espq_typed_shape *values) {
+  espq_error ignored;
+  for (size_t i = 0; i < g->ninputs; i++) {
+    const espq_value *v = &g->values[g->inputs[i]];
+    inputs[i] = v->shape;
+    if (v->shape.rank > 0 && v->shape.dim[0] < 0 && v->symbol[0] && !strcmp(v->symbol[0], batch_symbol(g)))
+      inputs[i].dim[0] = batch;
   }
-  g->reshaped = false;
+  espq_ops_infer_at(g, inputs, values, &ignored);
+}
+
+/* The symbol goes to every unknown first dimension that is that of the first input. */
+static espq_status carry_symbol(espq_graph *g, espq_error *err) {
+  const char *symbol = batch_symbol(g);
+  espq_shape *inputs = espq_calloc(g->ninputs, sizeof *inputs);
+  espq_typed_shape *values = espq_calloc(BATCHES * g->nvalues, sizeof *values);
+  for (int b = 0; symbol && inputs && values && b < BATCHES; b++)
+    infer_for(g, batches[b], inputs, values + (size_t)b * g->nvalues);
+  for (size_t i = 0; i < g->nvalues && inputs && values; i++) {
+    espq_value *v = &g->values[i];
+    if (!v->alive || v->producer == ESPQ_NONE || !g->nodes[v->producer].op) continue;
+    bool open = symbol && v->shape.rank > 0 && v->shape.dim[0] < 0;
+    for (int b = 0; open && b < BATCHES; b++)
+      open = values[(size_t)b * g->nvalues + i].shape.dim[0] == batches[b];
+    memset(v->symbol, 0, sizeof v->symbol);
+    if (open) v->symbol[0] = symbol;
+  }
+  espq_status status = inputs && values ? ESPQ_OK : espq_fail_memory(err);
+  espq_free(inputs);
+  espq_free(values);
+  return status;
 }
 
 espq_status espq_ops_infer(espq_graph *graph, espq_error *err) {
   espq_ops_resolve(graph);
-  if (graph->reshaped) forget_claims(graph);
   espq_typed_shape *values = espq_calloc(graph->nvalues, sizeof *values);
   if (!values) return espq_fail_memory(err);
   espq_status status = espq_ops_infer_at(graph, NULL, values, err);
@@ -202,8 +235,8 @@ espq_status espq_ops_infer(espq_graph *graph, espq_error *err) {
     if (!v->alive || v->producer == ESPQ_NONE) continue;
     v->dtype = values[i].dtype;
     v->shape = values[i].shape;
-    if (graph->nodes[v->producer].op) carry_batch_symbol(graph, v);
   }
   espq_free(values);
-  return status;
+  graph->reshaped = false;
+  return status ? status : carry_symbol(graph, err);
 }

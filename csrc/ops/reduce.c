@@ -101,7 +101,8 @@ static bool mixes_batch(const espq_call *call) {
 
 static const char *why_not(const espq_call *call, char *text, size_t size) {
   if (strcmp(call->node->op_type, "ReduceMean") == 0 || strcmp(call->node->op_type, "ReduceMax") == 0)
-    return espq_reason(text, size, "%s has no integer form on the chip; over height and width use Global%sPool",
+    return espq_reason(text, size, "%s has no integer form on the chip; over height and width use Global%sPool, which the "
+                       "optimizer makes of it (without keepdims when asked for split_reduce)",
                        call->node->op_type, call->node->op_type[7] == 'e' ? "Average" : "Max");
   return espq_reason(text, size, "%s has no integer form on the chip; end the model before it", call->node->op_type);
 }

@@ -109,10 +109,10 @@ local function prove(before, graph)
     .. "one to find the one that does it"):format(facts.output, facts.difference))
 end
 
---- A copy of the model after the named passes (default: all but those on request), each to its fixed point. Returns the
---- copy, a table pass name -> number of changes, and the facts of `verify`. Options:
+--- A copy of the model after the named passes, each to its fixed point; without names after all but those on request,
+--- and these over and over until nothing changes. Returns the copy, a table pass name -> number of changes, and the facts of `verify`. Options:
 ---   trace(pass name, node label)   is told of each rewrite (a function in place of the options is this one)
----   fixed_point = true             repeats the whole list until nothing changes
+---   fixed_point = true             repeats the list of names, too
 ---   verify = true                  runs both models on the same random input; the third result is
 ---                                  { difference =, output =, compared =, skipped = } or { unknown = why }
 --- Raises for an unknown name, for a model whose shapes do not fit, for one that holds subgraphs, and when verification
@@ -125,11 +125,12 @@ function M.optimize(model, names, options)
   end
   local list = find_all(names or passes.order)
   local graph, counts, rounds = copy_of(model), {}, 0
+  local repeats = options.fixed_point or not names
   local before = options.verify and copy_of(model)
   repeat
     rounds = rounds + 1
     if rounds > MOST_ROUNDS then error("the passes do not come to an end; name fewer of them", 0) end
-  until apply_all(graph, list, counts, options.trace) == 0 or not options.fixed_point
+  until apply_all(graph, list, counts, options.trace) == 0 or not repeats
   return graph, counts, before and prove(before, graph) or nil
 end
 

@@ -24,6 +24,7 @@ harness.describe("fuse_scale_into_conv", {
   { "takes the factor in front", build = scaled("Mul", CHANNELS, { swap = true }), changes = 1, ops = "Conv" },
   { "divides", build = scaled("Div", CHANNELS, { bias = true }), changes = 1, ops = "Conv" },
   { "takes one number for all", build = scaled("Div", scalar(3)), changes = 1, ops = "Conv" },
+  { "adds to the bias", build = scaled("Add", CHANNELS, { bias = true, swap = true }), changes = 1, ops = "Conv" },
   { "subtracts from the bias", build = scaled("Sub", CHANNELS, { bias = true }), changes = 1, ops = "Conv" },
   { "subtracts without a bias", build = scaled("Sub", CHANNELS), changes = 1, ops = "Conv" },
   { "keeps a quotient of the Conv", build = scaled("Div", CHANNELS, { swap = true }), changes = 0, exact = true },

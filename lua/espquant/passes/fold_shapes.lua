@@ -62,7 +62,7 @@ return pass {
     local elements, count = vectors.follow(graph), 0
     for _, node in ipairs(graph:node_list()) do
       local result = node.alive and node:output(1)
-      local list = result and result:use_count() > 0 and vectors.numbers(elements(result))
+      local list = result and result.dtype and result:use_count() > 0 and vectors.numbers(elements(result))
       if (list and fold(graph, node, list, result.dtype)) or (node.alive and close_target(graph, node, elements)) then
         count = count + 1
       end

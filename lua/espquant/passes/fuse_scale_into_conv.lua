@@ -1,6 +1,6 @@
---- Before: Conv(x, w, b) * k, / k or - k, k constant, one number or one per output channel
---- After:  Conv(x, w * k, b * k), Conv(x, w / k, b / k) or Conv(x, w, b - k)
---- The Conv's output must have no other reader, and all new numbers be finite. Sums: fuse_add_bias_into_conv.
+--- Before: Conv(x, w, b) * k, / k, + k or - k, k constant, one number or one per output channel
+--- After:  Conv(x, w * k, b * k), Conv(x, w / k, b / k), Conv(x, w, b + k) or Conv(x, w, b - k)
+--- The Conv's output must have no other reader, and all new numbers be finite.
 local P, pass = require "espquant.pattern", require "espquant.pass"
 local core = require "espquant.core"
 
@@ -20,8 +20,11 @@ end
 local apply = {
   Mul = function(w, b, k) return w * filters(k, w.rank), b and b * k end,
   Div = function(w, b, k) return w / filters(k, w.rank), b and b / k end,
+  Add = function(w, b, k) return w, b and b + k or k end,
   Sub = function(w, b, k) return w, (b or 0) - k end,
 }
+
+local commutes = { Add = true, Mul = true }
 
 local function is_plain(conv, w)
   return conv.dtype == "float32" and conv.rank == 1 and conv.count == w.shape[1]
@@ -35,7 +38,7 @@ return pass {
       local rule = node.alive and apply[node.op_type]
       local conv = P.Conv { P.any "x", P.const "w", P.opt(P.const "b") }:as "conv":only_use()
       local p = rule and P[node.op_type] { conv, P.const "k" }
-      local m = p and P.match(node.op_type == "Mul" and p:any_order() or p, node)
+      local m = p and P.match(commutes[node.op_type] and p:any_order() or p, node)
       local w, b = m and m.w.constant, m and m.b and m.b.constant
       local k = w and w.dtype == "float32" and w.rank >= 3 and (not b or is_plain(b, w))
         and per_channel(m.k.constant, w.shape[1], w.rank)

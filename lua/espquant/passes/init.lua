@@ -25,6 +25,7 @@ local ORDER = {
   "eliminate_nop_concat",
   "eliminate_nop_split",
   "eliminate_nop_with_unit",
+  "eliminate_zero_initial_state",
   "eliminate_nop_monotone_argmax",
   "rewrite_where",
   "replace_einsum_with_matmul",
@@ -37,6 +38,7 @@ local ORDER = {
   "fuse_consecutive_unsqueezes",
   "move_transposes",
   "fuse_transpose_into_flattened_gemm",
+  "fuse_reshapes",
   "replace_reduce_with_global_pool",
   "fuse_swish",
   "fuse_gelu",
@@ -69,6 +71,7 @@ local ON_REQUEST = {
   "rename_input_output",
   "set_unique_name_for_nodes",
   "split_clip",
+  "split_reduce",
 }
 
 -- Names that ONNX Optimizer knows and espquant refuses, with the reason.

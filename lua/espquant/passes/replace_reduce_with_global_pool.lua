@@ -1,6 +1,6 @@
 --- Before: ReduceMean(x) or ReduceMax(x) over all axes behind the channels
---- After:  GlobalAveragePool(x) or GlobalMaxPool(x); without keepdims Flatten behind it
---- x is float32, its rank 3 to 5 and known. Two nodes for one, but operators that every chip has.
+--- After:  GlobalAveragePool(x) or GlobalMaxPool(x)
+--- It keeps the axes (split_reduce makes that of one that does not); x is float32, its rank 3 to 5 and known.
 local P, pass = require "espquant.pattern", require "espquant.pass"
 
 local pools = { ReduceMean = "GlobalAveragePool", ReduceMax = "GlobalMaxPool" }
@@ -25,13 +25,11 @@ end
 
 local function rewrite(graph, m)
   local node, shape = m.node, m.x.shape
-  if m.x.dtype ~= "float32" or not shape or #shape < 3 or #shape > 5 then return false end
+  if node:attr "keepdims" == 0 or m.x.dtype ~= "float32" or not shape or #shape < 3 or #shape > 5 then return false end
   if not is_spatial(axes_of(node), #shape) then return false end
   local pool = assert(graph:add_node { op_type = pools[node.op_type], name = node.name, inputs = { m.x },
     before = node })
-  if node:attr "keepdims" ~= 0 then return pass.supersede(graph, node, pool) end
-  local flat = assert(graph:add_node { op_type = "Flatten", inputs = { pool }, attrs = { axis = 1 }, before = node })
-  return pass.supersede(graph, node, flat)
+  return pass.supersede(graph, node, pool)
 end
 
 return pass {
