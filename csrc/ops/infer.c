@@ -203,6 +203,13 @@ static void infer_for(const espq_graph *g, int64_t batch, espq_shape *inputs, es
   espq_ops_infer_at(g, inputs, values, &ignored);
 }
 
+/* Whether what the file claims is all that is known of the node's results. */
+static bool is_claimed(const espq_graph *g, const espq_node *n) {
+  for (int i = 0; i < n->nin; i++)
+    if (n->in[i] != ESPQ_NONE && g->values[n->in[i]].shape.rank < 0) return true;
+  return !n->op;
+}
+
 /* The symbol goes to every unknown first dimension that is that of the first input. */
 static espq_status carry_symbol(espq_graph *g, espq_error *err) {
   const char *symbol = batch_symbol(g);
@@ -212,10 +219,9 @@ static espq_status carry_symbol(espq_graph *g, espq_error *err) {
     infer_for(g, batches[b], inputs, values + (size_t)b * g->nvalues);
   for (size_t i = 0; i < g->nvalues && inputs && values; i++) {
     espq_value *v = &g->values[i];
-    if (!v->alive || v->producer == ESPQ_NONE || !g->nodes[v->producer].op) continue;
+    if (!v->alive || v->producer == ESPQ_NONE || is_claimed(g, &g->nodes[v->producer])) continue;
     bool open = symbol && v->shape.rank > 0 && v->shape.dim[0] < 0;
-    for (int b = 0; open && b < BATCHES; b++)
-      open = values[(size_t)b * g->nvalues + i].shape.dim[0] == batches[b];
+    for (int b = 0; open && b < BATCHES; b++) open = values[(size_t)b * g->nvalues + i].shape.dim[0] == batches[b];
     memset(v->symbol, 0, sizeof v->symbol);
     if (open) v->symbol[0] = symbol;
   }

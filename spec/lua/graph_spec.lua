@@ -131,6 +131,33 @@ describe("a graph", function()
     assert.equal(2, #g.outputs)
   end)
 
+  it("names the batch only where it goes", function()
+    local g = core.graph { name = "batch", opset = 13 }
+    local x = g:add_input("x", "float32", { "N", 4, 8 })
+    local function reshape(value, to)
+      return g:add_node { op_type = "Reshape", inputs = { value, g:add_constant(nil, core.tensor_from(to, "int64")) } }
+    end
+    local rows = reshape(x, { -1, 8 })
+    local back = reshape(rows, { -1, 4, 8 })
+    g:add_output(back)
+    assert(g:infer_shapes())
+    assert.same({ { false, 8 }, { "N", 4, 8 } }, { rows:output(1).shape, back:output(1).shape })
+  end)
+
+  it("keeps what is claimed of values behind nodes that are not known", function()
+    local g = core.graph { name = "claims", opset = 13 }
+    local odd = g:add_node { op_type = "Odd", domain = "com.example", inputs = { g:add_input("x", "float32", { 2 }) } }
+    local y = g:add_node { op_type = "Relu", inputs = { odd } }:output(1)
+    g:add_output(y)
+    y:set_dtype "float32"
+    assert(y:set_shape { "N", 3 })
+    assert(g:infer_shapes())
+    assert.same({ "float32", { "N", 3 } }, { y.dtype, y.shape })
+    assert(g.inputs[1]:set_shape { 5 })
+    assert(g:infer_shapes())
+    assert.same({ "float32", 2, false }, { y.dtype, #y.shape, y.shape[2] })
+  end)
+
   it("names what is wrong with its nodes", function()
     local g, conv = small()
     conv:set_attr("strides", 2)
