@@ -130,14 +130,15 @@ describe("the commands", function()
     it("runs what is only run on request before the others", function()
       put_model("soft6.onnx", function(g, x)
         return node(g, "Softmax", { assert(g:add_node { op_type = "Clip", inputs = { x,
-          g:add_constant("low", core.tensor_from({ 0 }, "float32", {})) } }):output(1) })
+          g:add_constant("low", core.tensor_from({ 0 }, "float32", {})),
+          g:add_constant("high", core.tensor_from({ 6 }, "float32", {})) } }):output(1) })
       end)
       local r = espquant("optimize", "soft6.onnx", "-o", "hard.onnx", "--also", "cut_final_softmax,split_clip")
       assert.same({ 0, "espquant: note: output 'Softmax_out' was not compared\n" }, { r.status, r.stderr })
-      assert.matches("^cut_final_softmax +1 change\nsplit_clip +1 change\nhard.onnx: 1 node, before 2\n$", r.stdout)
+      assert.matches("^cut_final_softmax +1 change\nsplit_clip +1 change\nhard.onnx: 2 nodes, before 2\n$", r.stdout)
       r = espquant("optimize", "soft6.onnx", "-o", "hard.onnx", "--also", "split_clip", "--passes",
         "eliminate_identity")
-      assert.matches("^split_clip +1 change\nhard.onnx: 2 nodes, before 2\nlargest difference on random input: 0 of",
+      assert.matches("^split_clip +1 change\nhard.onnx: 3 nodes, before 2\nlargest difference on random input: 0 of",
         r.stdout)
     end)
 

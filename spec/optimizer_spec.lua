@@ -315,10 +315,16 @@ describe("optimize", function()
     assert.matches("MatMul 'odd'", err.message, 1, true)
   end)
 
+  it("leaves out what would undo a pass on request", function()
+    local names = optimizer.with_passes({ "split_clip" }, { "eliminate_identity", "fuse_clips" })
+    assert.same({ "split_clip", "eliminate_identity" }, names)
+    assert.same({ "fuse_clips" }, optimizer.with_passes(nil, { "fuse_clips" }))
+  end)
+
   it("lists its passes, in a list of its own", function()
     local list, on_request = optimizer.get_available_passes()
-    assert.equal("adjust_add cut_final_softmax nop rename_input_output set_unique_name_for_nodes split_clip "
-      .. "split_reduce", table.concat(on_request, " "))
+    assert.equal("adjust_add cut_final_softmax nop raise_opset rename_input_output replace_matmul_with_gemm "
+      .. "set_unique_name_for_nodes split_clip split_reduce", table.concat(on_request, " "))
     assert.equal("extract_constant_to_initializer", list[1])
     list[1] = nil
     assert.equal("extract_constant_to_initializer", optimizer.get_available_passes()[1])

@@ -69,6 +69,16 @@ describe("a pattern", function()
     assert.is_nil(P.match(P.Add { P.Add { P.any(), P.any() }:only_use(), P.any() }, twice))
   end)
 
+  it("takes the first of several that fits, and forgets the captures of the others", function()
+    local _, v = small()
+    local either = P.Add {
+      P.either { P.Relu { P.const "c" }, P.Relu { P.any "x" }:as "relu", P.any "y" }:as "r", P.const "c",
+    }
+    assert.same({ x = v.x, relu = v.relu, r = v.r, c = v.c }, P.match(either, v.add))
+    assert.is_nil(P.match(P.Add { P.either { P.const(), P.Abs { P.any() } }, P.any() }, v.add))
+    assert.is_nil(P.match(P.Add { P.either { P.any "x" }, P.any "x" }, v.add))
+  end)
+
   it("tries both orders and forgets the captures of the first", function()
     local b, v = small()
     local any = P.Add { P.Clip { P.any "x", P.opt(P.const "low") }:as "clip", P.const "bias" }:any_order():as "add"

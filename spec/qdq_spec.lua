@@ -113,8 +113,8 @@ describe("QDQ models", function()
     local b = builder()
     local x = b.graph:add_input("x", "float32", { 2, 4 })
     local s, z = scalar(b, "float32", 0.5), scalar(b, "uint8", 1)
-    b.graph:add_output(b.node("DequantizeLinear", { between(b, b.node("QuantizeLinear", { x, s, z }), s, z), s, z }, nil,
-      "y"))
+    local q = between(b, b.node("QuantizeLinear", { x, s, z }), s, z)
+    b.graph:add_output(b.node("DequantizeLinear", { q, s, z }, nil, "y"))
     return b.graph
   end
 

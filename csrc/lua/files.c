@@ -10,7 +10,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/inflate.h"
-#include "base/sha256.h"
+#include "base/digest.h"
 #include "lua/espq_lua.h"
 
 /* Bytes that a function of the core made become a string; the block is released at once. */
@@ -92,11 +92,11 @@ static int core_crc32(lua_State *L) {
 static int core_sha256(lua_State *L) {
   size_t size;
   const char *bytes = luaL_checklstring(L, 1, &size);
-  char hex[ESPQ_SHA256_HEX];
-  espq_sha256 s;
+  char hex[ESPQ_DIGEST_HEX];
+  espq_digest s;
   espq_sha256_init(&s);
-  espq_sha256_add(&s, bytes, size);
-  espq_sha256_hex(&s, hex);
+  espq_digest_add(&s, bytes, size);
+  espq_digest_hex(&s, hex);
   lua_pushstring(L, hex);
   return 1;
 }

@@ -85,15 +85,26 @@ static int optional_axis(lua_State *L, int arg, const espq_tensor *t, int n) {
   return n == 1 || lua_isnoneornil(L, arg) ? 0 : espq_lua_checkaxis(L, arg, t->rank);
 }
 
-/*** t:quantize(exponents, bits[, axis]): clip(round_half_even(t / 2^e)) as int8 or int16. */
+/* 8, 16, 20, 32, 40 or 64. */
+static int check_integer_bits(lua_State *L, int arg) {
+  lua_Integer bits = luaL_checkinteger(L, arg);
+  bool known = bits == 8 || bits == 16 || bits == 20 || bits == 32 || bits == 40 || bits == 64;
+  luaL_argcheck(L, known, arg, "8, 16, 20, 32, 40 or 64 expected");
+  return (int)bits;
+}
+
+/*** t:quantize(exponents, bits[, axis[, rounding = "half-even"]]): clip(round(t / 2^e)) as int8, int16, int32 (20 and 32
+ * bits) or int64 (40 and 64); "half-up" rounds up where two integers are as near. */
 static int tensor_quantize(lua_State *L) {
-  espq_tensor **out = espq_lua_result(L, 4);
-  int n, bits = check_bits(L, 3);
+  static const char *const roundings[] = {"half-even", "half-up", NULL};
+  espq_tensor **out = espq_lua_result(L, 5);
+  int n, bits = check_integer_bits(L, 3);
+  espq_integers to = {bits, luaL_checkoption(L, 5, "half-even", roundings) ? ESPQ_HALF_UP : ESPQ_HALF_EVEN};
   int32_t *e = espq_lua_checkexponents(L, 2, &n);
   const espq_tensor *t = espq_lua_checktensor(L, 1);
   espq_error err;
-  espq_status status = espq_quantize(t, bits, e, n, optional_axis(L, 4, t, n), espq_isa_detect(), out, &err);
-  lua_settop(L, 5);
+  espq_status status = espq_quantize(t, to, e, n, optional_axis(L, 4, t, n), espq_isa_detect(), out, &err);
+  lua_settop(L, 6);
   return espq_lua_tensor_done(L, *out, status, &err);
 }
 

@@ -95,9 +95,8 @@ static int observe_percentile(lua_State *L) {
   return 1;
 }
 
-static espq_status start_histograms(const espq_observation *ranges, espq_histograms kind, espq_observation **out,
-                                    espq_error *err) {
-  size_t n = espq_observation_count(ranges);
+static espq_status start_histograms(const espq_observation *ranges, espq_histograms kind, size_t n,
+                                    espq_observation **out, espq_error *err) {
   espq_minmax *span = espq_calloc(n, sizeof *span);
   if (!span) return espq_fail_memory(err);
   for (size_t i = 0; i < n; i++) espq_observed_range(ranges, i, &span[i]);
@@ -106,17 +105,19 @@ static espq_status start_histograms(const espq_observation *ranges, espq_histogr
   return status;
 }
 
-/*** core.observe_histogram(observed_ranges[, runtime = "v1"]): histograms of the same tensors over these ranges; "v3":
- * of magnitudes. */
+/*** core.observe_histogram(observed_ranges[, runtime = "v1"[, count]]): histograms of the same tensors over these ranges,
+ * or of the first `count` of them; "v3": of magnitudes. */
 static int observe_histogram(lua_State *L) {
   static const char *const runtimes[] = {"v1", "v3", NULL};
-  lua_settop(L, 2);
+  lua_settop(L, 3);
   lua_observation *from = check_observation(L, 1);
+  lua_Integer all = (lua_Integer)espq_observation_count(from->observation), count = luaL_optinteger(L, 3, all);
+  luaL_argcheck(L, count >= 0 && count <= all, 3, "as many tensors are not observed");
   espq_histograms kind = luaL_checkoption(L, 2, "v1", runtimes) ? ESPQ_HISTOGRAMS_V3 : ESPQ_HISTOGRAMS_V1;
   lua_getiuservalue(L, 1, 1);
-  lua_observation *o = new_observation(L, 3, from->owner);
+  lua_observation *o = new_observation(L, 4, from->owner);
   espq_error err;
-  if (start_histograms(from->observation, kind, &o->observation, &err)) return espq_lua_fail(L, &err);
+  if (start_histograms(from->observation, kind, (size_t)count, &o->observation, &err)) return espq_lua_fail(L, &err);
   return 1;
 }
 

@@ -28,6 +28,7 @@ espq_status espq_onnx_external_set(espq_onnx_external *external, const char *key
   bool ok = true;
   if (strcmp(key, "location") == 0) external->location = value;
   else if (strcmp(key, "offset") == 0) ok = parse_number(value, &external->offset);
+  else if (strcmp(key, "checksum") == 0) external->checksum = value;
   else if (strcmp(key, "length") == 0) ok = external->has_length = parse_number(value, &external->length);
   if (ok) return ESPQ_OK;
   return espq_fail(err, ESPQ_EFORMAT, "external data: %s is '%.60s', expected a number of bytes", key, value);
@@ -119,7 +120,7 @@ static espq_status check_file(int fd, const espq_onnx_external *x, uint64_t need
 }
 
 espq_status espq_onnx_external_load(const espq_onnx_external *x, const char *dir, espq_dtype dtype, int rank,
-                                    const int64_t *dim, espq_tensor **out, espq_error *err) {
+                                    const int64_t *dim, espq_onnx_checksums *sums, espq_tensor **out, espq_error *err) {
   int64_t count;
   int fd = -1;
   if (!x->location) return espq_fail(err, ESPQ_EFORMAT, "external data has no location");
@@ -128,6 +129,7 @@ espq_status espq_onnx_external_load(const espq_onnx_external *x, const char *dir
   if (status) return status;
   espq_tensor *tensor = NULL;
   status = check_file(fd, x, (uint64_t)count * espq_dtype_size(dtype), err);
+  if (!status && x->checksum) status = espq_onnx_checksum_verify(sums, fd, x->location, x->checksum, err);
   if (!status) status = espq_tensor_new(dtype, rank, dim, &tensor, err);
   if (!status) status = espq_file_read_at(fd, x->location, x->offset, tensor->data, espq_tensor_bytes(tensor), err);
   close(fd);

@@ -9,6 +9,7 @@
 
 #include "graph/graph.h"
 #include "onnx.pb-c.h"
+#include "onnx/checksum.h"
 #include "onnx/read.h"
 #include "onnx/skeleton.h"
 
@@ -16,6 +17,7 @@
 typedef struct espq_onnx_source {
   const char *dir;      /* folder of external data; NULL: none is allowed */
   size_t external_left; /* bytes that may still be read from there */
+  espq_onnx_checksums sums;
   const espq_skeleton
       *skeleton; /* whose payload is the raw_data of the tensor that is decoded; NULL: raw_data itself */
   espq_payload payload;

@@ -498,7 +498,8 @@ static size_t file_limit(const espq_onnx_limits *limits) {
 }
 
 static espq_onnx_source source_of(const char *dir, const espq_onnx_limits *limits, espq_onnx_notes *notes) {
-  return (espq_onnx_source){.dir = dir, .external_left = limits->bytes, .limits = limits, .notes = notes};
+  return (espq_onnx_source){
+      .dir = dir, .external_left = limits->bytes, .sums = {.left = limits->bytes}, .limits = limits, .notes = notes};
 }
 
 /* Scans a message, which errors call `what`. */

@@ -129,7 +129,7 @@ static espq_status decode_external(const Onnx__TensorProto *p, espq_onnx_source 
   if (bytes > source->external_left)
     return espq_fail(err, ESPQ_ELIMIT, "external data: %zu bytes more than the limit for all external data together",
                      bytes - source->external_left);
-  status = espq_onnx_external_load(&x, source->dir, dtype, (int)p->n_dims, p->dims, out, err);
+  status = espq_onnx_external_load(&x, source->dir, dtype, (int)p->n_dims, p->dims, &source->sums, out, err);
   if (status == ESPQ_OK) source->external_left -= bytes;
   return status;
 }

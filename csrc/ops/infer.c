@@ -55,13 +55,6 @@ static bool inputs_known(const espq_call *call) {
   return true;
 }
 
-/* Rules and kernels index the inputs that their row promises. */
-static espq_status check_arity(const espq_call *call, espq_error *err) {
-  espq_text problems = {0};
-  espq_node_check_arity(&problems, call->node);
-  return espq_fail_problems(&problems, ESPQ_EFORMAT, "", err) ? espq_call_prefix(call, err) : ESPQ_OK;
-}
-
 /* The size of a tensor as far as it is known must be allowed, so that kernels need not check again. */
 static espq_status check_sizes(const espq_call *call, espq_error *err) {
   for (int i = 0; i < call->nout; i++) {
@@ -99,16 +92,8 @@ espq_status espq_call_fits(const espq_call *call, size_t scratch, uint64_t left,
                         need, left);
 }
 
-static espq_status check_opset(const espq_call *call, espq_error *err) {
-  int since = call->node->op->since;
-  if (call->opset >= since) return ESPQ_OK;
-  return espq_call_fail(call, err, ESPQ_EUNSUPPORTED, "its form of opset %d is not understood, only from %d on",
-                        (int)call->opset, since);
-}
-
 espq_status espq_call_infer(espq_call *call, espq_error *err) {
-  espq_status status = check_opset(call, err);
-  if (!status) status = check_arity(call, err);
+  espq_status status = espq_node_check_form(call->graph, call->node, err); /* rules and kernels rely on it */
   if (!status && inputs_known(call)) status = call->node->op->infer(call, err);
   if (!status) status = check_sizes(call, err);
   return status ? status : espq_call_fits(call, 0, call->graph->max_bytes, err);

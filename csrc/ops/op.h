@@ -146,8 +146,8 @@ const espq_kernel *espq_kernel_of(const espq_node *node);
 void espq_kernel_free(const espq_kernel *kernel, void *state);
 
 /* --- helpers for the families (util.c) --- */
-/* Appends what is wrong with the inputs and outputs of a node that has a row: "1 inputs, expected 2 to 3, ". */
-void espq_node_check_arity(espq_text *problems, const espq_node *node);
+/* What is wrong with a node that has a row, shapes apart (form.c): inputs, outputs, attributes, the model's version. */
+espq_status espq_node_check_form(const espq_graph *graph, const espq_node *node, espq_error *err);
 /* ESPQ_OK when there are no problems; else espq_fail with `what` and the problems, each of which ends in ", " or "; ". */
 espq_status espq_fail_problems(espq_text *problems, espq_status status, const char *what, espq_error *err);
 bool espq_port_has(const espq_call *call, int input); /* input exists and is present */

@@ -15,21 +15,6 @@ espq_status espq_call_fail(const espq_call *call, espq_error *err, espq_status s
   return espq_fail(err, status, "%s: %s", espq_node_label(call->graph, call->node, label, sizeof label), text);
 }
 
-void espq_node_check_arity(espq_text *problems, const espq_node *node) {
-  const espq_op *op = node->op;
-  if (op->max_in < 0 && node->nin < op->min_in)
-    espq_text_add(problems, "%d inputs, expected %d or more, ", node->nin, op->min_in);
-  if (op->max_in >= 0 && (node->nin < op->min_in || node->nin > op->max_in))
-    espq_text_add(problems, "%d inputs, expected %d to %d, ", node->nin, op->min_in, op->max_in);
-  if (op->max_out < 0 && node->nout < op->min_out)
-    espq_text_add(problems, "%d outputs, expected %d or more, ", node->nout, op->min_out);
-  if (op->max_out >= 0 && (node->nout < op->min_out || node->nout > op->max_out))
-    espq_text_add(problems, "%d outputs, expected %d to %d, ", node->nout, op->min_out, op->max_out);
-  for (int i = 0; i < op->min_in && i < node->nin; i++)
-    if (node->in[i] == ESPQ_NONE) espq_text_add(problems, "input %d is missing, ", i);
-  if (op->min_out > 0 && node->nout && node->out[0] == ESPQ_NONE) espq_text_add(problems, "output 0 is missing, ");
-}
-
 espq_status espq_fail_problems(espq_text *problems, espq_status status, const char *what, espq_error *err) {
   if (!problems->size && !problems->failed) return ESPQ_OK;
   char *text = espq_text_take(problems);

@@ -23,22 +23,48 @@ static espq_status cut(const espq_tensor *t, int n, int axis, slices *s, espq_er
   return ESPQ_OK;
 }
 
-static void quantize_slice(const float *x, int64_t count, int bits, int32_t exponent, espq_isa isa, void *q) {
-  if (exponent == ESPQ_EXPONENT_ZERO) memset(q, 0, (size_t)count * (size_t)(bits / 8));
-  else espq_sim_quantize(count, x, exponent, espq_sim_format_of(bits, ESPQ_PLAIN), q, isa);
+/* The type that holds integers of that many bits; ESPQ_DTYPE_NONE: there are none of so many. */
+static espq_dtype dtype_of(int bits) {
+  switch (bits) {
+    case 8: return ESPQ_I8;
+    case 16: return ESPQ_I16;
+    case 20:
+    case 32: return ESPQ_I32;
+    case 40:
+    case 64: return ESPQ_I64;
+    default: return ESPQ_DTYPE_NONE;
+  }
 }
 
-espq_status espq_quantize(const espq_tensor *x, int bits, const int32_t *exponent, int n, int axis, espq_isa isa,
-                          espq_tensor **out, espq_error *err) {
+static void store(void *q, espq_dtype dtype, int64_t i, int64_t v) {
+  if (dtype == ESPQ_I8) ((int8_t *)q)[i] = (int8_t)v;
+  else if (dtype == ESPQ_I16) ((int16_t *)q)[i] = (int16_t)v;
+  else if (dtype == ESPQ_I32) ((int32_t *)q)[i] = (int32_t)v;
+  else ((int64_t *)q)[i] = v;
+}
+
+static void quantize_slice(const float *x, int64_t count, espq_integers to, int32_t exponent, espq_isa isa, void *q) {
+  espq_dtype dtype = dtype_of(to.bits);
+  if (exponent == ESPQ_EXPONENT_ZERO) memset(q, 0, (size_t)count * espq_dtype_size(dtype));
+  else if (to.rounding == ESPQ_HALF_EVEN && to.bits <= 16)
+    espq_sim_quantize(count, x, exponent, espq_sim_format_of(to.bits, ESPQ_PLAIN), q, isa);
+  else
+    for (int64_t i = 0; i < count; i++)
+      store(q, dtype, i, espq_fixed_quantize_by(x[i], exponent, to.bits, to.rounding));
+}
+
+espq_status espq_quantize(const espq_tensor *x, espq_integers to, const int32_t *exponent, int n, int axis,
+                          espq_isa isa, espq_tensor **out, espq_error *err) {
   slices s;
-  if (x->dtype != ESPQ_F32 || (bits != 8 && bits != 16))
-    return espq_fail(err, ESPQ_EFORMAT, "a %s tensor to %d bits: expected float32 to 8 or 16",
-                     espq_dtype_name(x->dtype), bits);
+  espq_dtype dtype = dtype_of(to.bits);
+  if (x->dtype != ESPQ_F32 || dtype == ESPQ_DTYPE_NONE)
+    return espq_fail(err, ESPQ_EFORMAT, "a %s tensor to %d bits: expected float32 to 8, 16, 20, 32, 40 or 64",
+                     espq_dtype_name(x->dtype), to.bits);
   espq_status status = cut(x, n, axis, &s, err);
-  if (!status) status = espq_tensor_new(bits == 8 ? ESPQ_I8 : ESPQ_I16, x->rank, x->dim, out, err);
+  if (!status) status = espq_tensor_new(dtype, x->rank, x->dim, out, err);
   for (int64_t i = 0; !status && i < s.outer * s.n; i++)
-    quantize_slice((const float *)x->data + i * s.inner, s.inner, bits, exponent[i % s.n], isa,
-                   (char *)(*out)->data + i * s.inner * (bits / 8));
+    quantize_slice((const float *)x->data + i * s.inner, s.inner, to, exponent[i % s.n], isa,
+                   (char *)(*out)->data + i * s.inner * (int64_t)espq_dtype_size(dtype));
   return status;
 }
 

@@ -59,13 +59,21 @@ static inline int64_t espq_fixed_half_even(int64_t v, int64_t right) {
 /* floor(a / b), b > 0. */
 static inline int64_t espq_fixed_divide(int64_t a, int64_t b) { return a / b - (a % b < 0); }
 
-/* x / 2^exponent to the nearest integer, ties to even, saturated to bits <= 32 bits; NaN gives 0. */
-static inline int64_t espq_fixed_quantize(float x, int64_t exponent, int bits) {
+/* How the runtimes of ESP-DL v3 round: ties to the even integer (P4), or up (all other chips). */
+typedef enum espq_rounding { ESPQ_HALF_EVEN, ESPQ_HALF_UP } espq_rounding;
+
+/* x / 2^exponent to the nearest integer, saturated to bits <= 64; NaN gives 0. */
+static inline int64_t espq_fixed_quantize_by(float x, int64_t exponent, int bits, espq_rounding rounding) {
   if (x != x) return 0;
-  double scaled = ldexp((double)x, (int)espq_fixed_clamp(-exponent, -2000, 2000));
+  double scaled = ldexp((double)x, (int)espq_fixed_clamp(-exponent, -2000, 2000)), below = floor(scaled);
   if (scaled <= (double)espq_fixed_min(bits)) return espq_fixed_min(bits);
   if (scaled >= (double)espq_fixed_max(bits)) return espq_fixed_max(bits);
-  return (int64_t)nearbyint(scaled);
+  return (int64_t)(rounding == ESPQ_HALF_UP ? below + (scaled - below >= 0.5) : nearbyint(scaled));
+}
+
+/* The same with ties to even, for bits <= 32. */
+static inline int64_t espq_fixed_quantize(float x, int64_t exponent, int bits) {
+  return espq_fixed_quantize_by(x, exponent, bits, ESPQ_HALF_EVEN);
 }
 
 /* q * 2^exponent as the nearest float (or infinity). */

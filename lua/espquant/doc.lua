@@ -38,8 +38,8 @@ module {
   isa = '()\nThe instruction set of the float kernels: "sse41", "avx2" or "avx512". Asking settles it.',
   set_isa = '("sse41" | "avx2" | "avx512")\nFloat kernels use exactly this one; before anything ran.',
   observe_range = "(graph, names)\nAn observation that accumulates minima and maxima of these tensors.",
-  observe_histogram = '(ranges[, runtime = "v1"])\nAn observation that accumulates histograms over the ranges observed '
-    .. 'before; "v3": of magnitudes.',
+  observe_histogram = '(ranges[, runtime = "v1"[, count]])\nAn observation that accumulates histograms over the ranges '
+    .. 'observed before, of the first count tensors; "v3": of magnitudes.',
   observe_percentile = "(graph, names)\nAn observation of ranges without the outermost ten-thousandth, image by image.",
   entropy_threshold = "(tensor)\nWhere a float32 tensor is cut so that the KL divergence is smallest.",
   percentile = "(tensor[, part = 0.9999])\nA float32 tensor's range without its smallest and largest elements: lo, hi.",
@@ -96,7 +96,8 @@ class("tensor", "t", {
   mean = "()\nThe mean of all elements.",
   min = "()\nThe smallest element.",
   minimum = "(u)\nThe smaller of each pair of elements; u is a tensor or a number.",
-  quantize = "(exponents, bits[, axis])\nclip(round_half_even(t / 2^exponent)) as int8 or int16.",
+  quantize = '(exponents, bits[, axis[, rounding = "half-even"]])\nclip(round(t / 2^exponent)) as int8, int16, int32 (20, 32 '
+    .. 'bits) or int64 (40, 64); "half-up" as well.',
   reshape = "(shape)\nA view of another shape; one dimension may be -1.",
   slice = "(first[, last])\nA view of the rows first..last, 1-based, both included.",
   sqrt = "()\nThe square roots, a new tensor.",

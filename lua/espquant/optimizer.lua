@@ -134,11 +134,18 @@ function M.optimize(model, names, options)
   return graph, counts, before and prove(before, graph) or nil
 end
 
---- The names of the list `also` (or nil) and then those of `list` (default: FP_MODEL_PASSES), as a new list.
+--- The names of the list `also` (or nil) and then those of `list` (default: FP_MODEL_PASSES) that do not undo one of
+--- those, as a new list.
 function M.with_passes(also, list)
-  list = list or M.FP_MODEL_PASSES
-  local names = { table.unpack(also or {}) }
-  return table.move(list, 1, #list, #names + 1, names)
+  local names, left_out = {}, {}
+  for _, name in ipairs(also or {}) do
+    names[#names + 1] = name
+    for _, undoing in ipairs(passes.undone_by[name] or {}) do left_out[undoing] = true end
+  end
+  for _, name in ipairs(list or M.FP_MODEL_PASSES) do
+    if not left_out[name] then names[#names + 1] = name end
+  end
+  return names
 end
 
 -- --- batch --------------------------------------------------------------------------------------------------------

@@ -68,6 +68,9 @@ function M.const(name) return pattern { kind = "const", capture = name } end
 
 function M.opt(inner) return pattern { kind = "opt", inner = inner } end
 
+--- Matches what the first fitting pattern of the list matches: P.either { P.Sqrt { P.any "x" }, P.any "x" }.
+function M.either(list) return pattern { kind = "either", list = list } end
+
 local match_value
 
 local function match_inputs(p, node, captures, swapped)
@@ -91,15 +94,27 @@ local function remember(p, what, captures)
   return true
 end
 
--- Both orders; what the order that failed has captured is forgotten.
+-- Whether f(trial) is true for a copy of the captures, which they then become: what fails leaves nothing behind.
+local function try(captures, f)
+  local trial = {}
+  for name, what in pairs(captures) do trial[name] = what end
+  if not f(trial) then return false end
+  for name, what in pairs(trial) do captures[name] = what end
+  return true
+end
+
 local function match_any_order(p, node, captures)
   for _, swapped in ipairs { false, true } do
-    local trial = {}
-    for name, what in pairs(captures) do trial[name] = what end
-    if match_inputs(p, node, trial, swapped) and remember(p, node, trial) then
-      for name, what in pairs(trial) do captures[name] = what end
-      return true
-    end
+    local function fits(trial) return match_inputs(p, node, trial, swapped) and remember(p, node, trial) end
+    if try(captures, fits) then return true end
+  end
+  return false
+end
+
+local function match_either(p, value, captures)
+  for _, inner in ipairs(p.list) do
+    local function fits(trial) return match_value(inner, value, trial) and remember(p, value, trial) end
+    if try(captures, fits) then return true end
   end
   return false
 end
@@ -133,6 +148,7 @@ function match_value(p, value, captures)
     local producer = value.producer
     return producer ~= nil and value.slot == 1 and match_node(p, producer, captures)
   end
+  if p.kind == "either" then return match_either(p, value, captures) end
   if p.kind == "const" and not value.constant then return false end
   return remember(p, value, captures)
 end

@@ -207,8 +207,8 @@ end
 -- What moves numbers and computes none takes integers as it takes floats.
 local CARRIERS = {
   Concat = true, DepthToSpace = true, Expand = true, Flatten = true, Gather = true, Identity = true, MaxPool = true,
-  Reshape = true, Resize = true, Slice = true, SpaceToDepth = true, Split = true, Squeeze = true, Tile = true, Transpose = true,
-  Unsqueeze = true,
+  Reshape = true, Resize = true, Slice = true, SpaceToDepth = true, Split = true, Squeeze = true, Tile = true,
+  Transpose = true, Unsqueeze = true,
 }
 
 -- What reads them and says the same of the floats.

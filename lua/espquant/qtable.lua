@@ -5,7 +5,9 @@
 ---     t:save("calib.pickle")                 -- the original's file; "calib.json" is ours
 ---     local u = qtable.load("calib.pickle")  -- nil, message, code when it cannot be read
 ---
---- An entry is `{name=, kind=, exponents=}`; kind is "input", "activation", "weight", "bias", "alpha" or "shape". An
+--- An entry is `{name=, kind=, exponents=}`; kind is "input", "activation", "weight", "bias", "alpha" or "shape", and in
+--- tables of ESP-DL v3, which are JSON only, also "constant", or "float" for a tensor of float32 that integer layers
+--- read. Entries of v3 have `bits`, and `seams` (width -> exponent) where layers of another width read the tensor. An
 --- exponent is an integer, or -math.huge, math.huge or NaN for a scale of 0, infinity or NaN. Where a scale is no power
 --- of two, the entry has `scales` instead. A pickle tells neither widths nor most kinds: these entries have no `kind`,
 --- but a `form`, the Python type they came as and go back as. Entries that share one object in a pickle share one list
@@ -48,6 +50,7 @@ local function put(self, name, fields)
     self.entries[#self.entries + 1], self.index[name] = entry, entry
   end
   entry.kind, entry.form, entry.exponents, entry.scales = fields.kind, fields.form, fields.exponents, fields.scales
+  entry.bits, entry.seams = fields.bits, fields.seams
   return entry
 end
 
@@ -56,7 +59,7 @@ end
 function Table:set(name, kind, exponents)
   if type(name) ~= "string" then error(("set: name of a tensor expected, got %s"):format(type(name)), 2) end
   if not KINDS[kind] then error(("set '%s': no kind '%s'"):format(name, tostring(kind)), 2) end
-  if kind ~= "shape" and exponents and #exponents == 0 then error(("set '%s': no exponent"):format(name), 2) end
+  if kind ~= "shape" and kind ~= "float" and exponents and #exponents == 0 then error(("set '%s': no exponent"):format(name), 2) end
   for _, e in ipairs(exponents or {}) do
     if not (math.type(e) == "integer" or type(e) == "number" and is_special(e)) then
       error(("set '%s': %s is no exponent"):format(name, tostring(e)), 2)
@@ -95,16 +98,23 @@ end
 local SHOWN = 8 -- exponents of an entry that are printed
 
 local function entry_text(entry)
-  local numbers, list = entry.scales or entry.exponents, {}
+  local numbers, list, more = entry.scales or entry.exponents, {}, {}
   for i = 1, math.min(#numbers, SHOWN) do list[i] = ("%s"):format(numbers[i]) end
   if #numbers > SHOWN then list[SHOWN + 1] = ("... %d in all"):format(#numbers) end
-  local what = entry.kind == "shape" and "(shape)" or (entry.scales and "scale " or "2^") .. table.concat(list, " ")
+  local what = (entry.scales and "scale " or "2^") .. table.concat(list, " ")
+  if entry.kind == "shape" or entry.kind == "float" then what = ("(%s)"):format(entry.kind) end
+  if entry.bits then more[1] = ("int%d"):format(entry.bits) end
+  for _, bits in ipairs { 8, 16 } do
+    local e = entry.seams and entry.seams[bits]
+    if e then more[#more + 1] = ("read as int%d at 2^%d"):format(bits, e) end
+  end
+  if #more > 0 then what = ("%s (%s)"):format(what, table.concat(more, ", ")) end
   return ("  %-32s %-10s %s"):format(entry.name:gsub("%c", "?"), entry.kind or "", what)
 end
 
 local function facts_text(facts)
   local words = { facts.runtime or "v1", facts.bits and "int" .. facts.bits or "width unknown" }
-  for _, key in ipairs { "granularity", "method", "mode" } do words[#words + 1] = facts[key] end
+  for _, key in ipairs { "granularity", "method", "mode", "observer" } do words[#words + 1] = facts[key] end
   return table.concat(words, " ")
 end
 
@@ -156,6 +166,9 @@ end
 
 --- The bytes of the original's file, or nil, message, code.
 function Table:to_pickle()
+  if self.facts.runtime == "v3" then
+    return nil, "a table of ESP-DL v3 is written as JSON: give it a name that ends in .json", "unsupported"
+  end
   local list, scales = {}, {}
   for i, entry in ipairs(self.entries) do
     local form, numbers = form_of(entry, self.facts), entry.scales or entry.exponents

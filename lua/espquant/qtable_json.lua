@@ -8,6 +8,9 @@
 ---       "conv_w": {"bits": 8, "exponents": [-7, null], "kind": "weight"},
 ---       ...
 ---
+--- Tables of ESP-DL v3 ("runtime": "v3") may have "layers", an object from names of nodes to "int8", "int16" or "float",
+--- and entries "seams", an object from widths ("8", "16") to exponents. In others "bits" is told, but not read.
+---
 --- An exponent e means a scale of 2^e; null stands for a scale of 0, "inf" and "nan" for those. Where a scale is no
 --- power of two, the entry has "scales" instead of "exponents". Facts and entries are those of `espquant.qtable`.
 
@@ -18,11 +21,18 @@ local M = {}
 M.FORMAT, M.VERSION = "espquant-table", 1
 
 --- What is known about a table as a whole, all of it optional.
-M.FACTS = { "runtime", "mode", "target", "bits", "granularity", "method", "isa", "model", "data", "tool" }
+M.FACTS = {
+  "runtime", "mode", "target", "bits", "granularity", "method", "observer", "weight_observer", "layers", "isa", "model",
+  "data", "tool",
+}
 --- Kinds of entries, and the Python types of those whose kind is not known.
-M.KINDS = { input = true, activation = true, weight = true, bias = true, alpha = true, shape = true }
+M.KINDS = {
+  input = true, activation = true, weight = true, bias = true, alpha = true, shape = true, constant = true, float = true,
+}
 M.FORMS = { float64 = true, array = true, float = true }
 
+local BITS = { [8] = true, [16] = true, [20] = true, [32] = true, [40] = true, [64] = true } -- of entries of v3
+local LAYERS = { int8 = true, int16 = true, float = true }
 local MAX_EXPONENT = 1023 -- of what a double can hold, as pickles do
 local MOST_PROBLEMS = 100 -- that are told
 local NAN = -(0 / 0) -- without a sign on x86, as from Python
@@ -42,13 +52,25 @@ local function json_list(numbers)
   return json.array(out)
 end
 
-local function json_entry(entry, facts)
+local function bits_of(entry, facts)
+  if facts.runtime == "v3" then return entry.bits end
   local wide = entry.kind == "bias" and facts.granularity == "per-channel"
+  return entry.kind ~= "shape" and (wide and 16 or facts.bits) or nil
+end
+
+local function json_seams(seams)
+  local out = {}
+  for bits, e in pairs(seams) do out[tostring(bits)] = e end
+  return json.object(out)
+end
+
+local function json_entry(entry, facts)
+  local numbers = entry.kind ~= "shape" and entry.kind ~= "float" and entry.exponents
   return {
-    kind = entry.kind, form = not entry.kind and entry.form or nil,
-    bits = entry.kind ~= "shape" and (wide and 16 or facts.bits) or nil,
-    exponents = entry.exponents and entry.kind ~= "shape" and json_list(entry.exponents) or nil,
+    kind = entry.kind, form = not entry.kind and entry.form or nil, bits = bits_of(entry, facts),
+    exponents = numbers and json_list(numbers) or nil,
     scales = entry.scales and json_list(entry.scales) or nil,
+    seams = entry.seams and json_seams(entry.seams) or nil,
   }
 end
 
@@ -60,6 +82,7 @@ function M.encode(facts, entries)
   end
   local doc = { format = M.FORMAT, version = M.VERSION, tensors = json.object(tensors), order = json.array(order) }
   for _, key in ipairs(M.FACTS) do doc[key] = facts[key] end
+  doc.layers = facts.layers and json.object(facts.layers)
   return json.encode(doc, { indent = 1, levels = 2 }) .. "\n"
 end
 
@@ -105,12 +128,33 @@ function Reader:list(name, what, list, read)
   return out
 end
 
-function Reader:entry(name, item)
+-- "8" or "16" -> exponent, as width -> exponent.
+function Reader:seams(name, seams)
+  if seams == nil then return nil end
+  local out = {}
+  for key, e in pairs(type(seams) == "table" and seams or { [""] = 0 }) do
+    local bits = math.tointeger(tonumber(key))
+    if (bits == 8 or bits == 16) and math.type(e) == "integer" and math.abs(e) <= MAX_EXPONENT then out[bits] = e
+    else self:problem("tensor '%s': seams: an object from widths (8, 16) to exponents expected", name) end
+  end
+  return out
+end
+
+-- What entries of ESP-DL v3 have besides.
+function Reader:wide(entry, item)
+  if item.bits ~= nil and not BITS[item.bits] then
+    self:problem("tensor '%s': bits: 8, 16, 20, 32, 40 or 64 expected, got %s", entry.name, show(item.bits))
+  end
+  entry.bits, entry.seams = item.bits, self:seams(entry.name, item.seams)
+end
+
+function Reader:entry(name, item, facts)
   if type(item) ~= "table" or item == json.null then return self:problem("tensor '%s': an object expected", name) end
   local entry = { name = name, kind = item.kind, form = item.form }
   if item.kind ~= nil and not M.KINDS[item.kind] then self:problem("tensor '%s': no kind %s", name, show(item.kind)) end
   if item.form ~= nil and not M.FORMS[item.form] then self:problem("tensor '%s': no form %s", name, show(item.form)) end
-  if item.kind == "shape" then
+  if facts.runtime == "v3" then self:wide(entry, item) end
+  if item.kind == "shape" or item.kind == "float" then
     entry.exponents = {}
   elseif item.scales ~= nil then
     entry.scales = self:list(name, "scales", item.scales, read_scale)
@@ -161,8 +205,14 @@ function Reader:facts(doc)
   for _, key in ipairs(M.FACTS) do
     local value = doc[key]
     if key == "bits" and value ~= nil and value ~= 8 and value ~= 16 then self:problem "bits: 8 or 16 expected" end
-    if key ~= "bits" and value ~= nil and type(value) ~= "string" then self:problem("%s: a string expected", key) end
+    if key ~= "bits" and key ~= "layers" and value ~= nil and type(value) ~= "string" then
+      self:problem("%s: a string expected", key)
+    end
   end
+  for name, width in pairs(type(doc.layers) == "table" and doc.layers or {}) do
+    if not LAYERS[width] then self:problem("layers: '%s': int8, int16 or float expected, got %s", name, show(width)) end
+  end
+  if doc.layers ~= nil and type(doc.layers) ~= "table" then self:problem "layers: an object expected" end
   return doc
 end
 
@@ -195,7 +245,7 @@ function M.decode(bytes)
   if not ok then return nil, message, code end
   local self, entries = setmetatable({ problems = {}, count = 0 }, Reader), {}
   local facts = self:facts(doc)
-  for i, name in ipairs(self:order(doc)) do entries[i] = self:entry(name, doc.tensors[name]) or false end
+  for i, name in ipairs(self:order(doc)) do entries[i] = self:entry(name, doc.tensors[name], facts) or false end
   if self.count > 0 then return self:refusal() end
   return facts, entries
 end

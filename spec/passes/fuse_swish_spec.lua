@@ -28,6 +28,10 @@ harness.describe("fuse_swish", {
   { "keeps another HardSigmoid", build = gated(hard(0.2, 0.5), 14), changes = 0, exact = true },
   { "keeps the Sigmoid of something else", changes = 0, exact = true,
     build = gated(function(b, x) return b.node("Sigmoid", { b.node("Neg", { x }) }) end, 24) },
+  { "keeps a factor that adds an axis", changes = 0, exact = true,
+    build = gated(function(b, x)
+      return b.node("Sigmoid", { b.node("Mul", { x, b.constant("k", core.tensor({ 1, 1, 1 }):fill(2)) }) })
+    end, 24) },
   { "keeps a Sigmoid that others read", changes = 0, exact = true,
     build = gated(function(b, x)
       local s = sigmoid(b, x)

@@ -2,14 +2,7 @@
 --- After:  Conv(x, w * k, b * k), Conv(x, w / k, b / k), Conv(x, w, b + k) or Conv(x, w, b - k)
 --- The Conv's output must have no other reader, and all new numbers be finite.
 local P, pass = require "espquant.pattern", require "espquant.pass"
-local core = require "espquant.core"
-
--- One number per channel, of a constant that broadcasts against the Conv's result; nil for every other.
-local function per_channel(k, channels, rank)
-  if k.dtype ~= "float32" or k.rank > rank then return nil end
-  if k.count == 1 then return core.tensor { channels } + k:reshape({ 1 }):item() end
-  return k.count == channels and k.shape[k.rank - rank + 2] == channels and k:reshape { -1 } or nil
-end
+local channels = require "espquant.channels"
 
 local function filters(k, rank)
   local shape = { -1 }
@@ -41,7 +34,7 @@ return pass {
       local m = p and P.match(commutes[node.op_type] and p:any_order() or p, node)
       local w, b = m and m.w.constant, m and m.b and m.b.constant
       local k = w and w.dtype == "float32" and w.rank >= 3 and (not b or is_plain(b, w))
-        and per_channel(m.k.constant, w.shape[1], w.rank)
+        and channels.vector(m.k.constant, w.shape[1], w.rank)
       if k then
         local weight, bias = rule(w, b, k)
         local finite = weight:isfinite() and (not bias or bias:isfinite()) and k:isfinite()

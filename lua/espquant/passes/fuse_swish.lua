@@ -3,14 +3,10 @@
 --- Before: x * Sigmoid(x * alpha)     After: Swish(x) with that alpha
 --- The opset is never raised: what else changed its meaning with a newer one is not the pass's to decide.
 local P, pass = require "espquant.pattern", require "espquant.pass"
+local numbers = require "espquant.numbers"
 
 local SINCE = { Swish = 24, HardSwish = 14 }
 local SIXTH = 1 / 6
-
-local function number(value)
-  local t = value.constant
-  return t.dtype == "float32" and t.count == 1 and t.rank == 0 and t:item() or nil
-end
 
 local function is_hard(node)
   local alpha, beta = pass.attr(node, "alpha", "float"), pass.attr(node, "beta", "float")
@@ -25,8 +21,8 @@ local forms = {
 }
 
 local function fuse(graph, form, m)
-  local alpha = m.alpha and number(m.alpha)
-  if m.x.dtype ~= "float32" or (m.alpha and not alpha) then return false end
+  local alpha = m.alpha and numbers.of(m.alpha)
+  if not numbers.same_form(m.x, m.node:output(1)) or (m.alpha and not alpha) then return false end
   local made = assert(graph:add_node { op_type = form[1], name = m.node.name, inputs = { m.x }, before = m.node,
     attrs = alpha and { alpha = alpha } or nil })
   return pass.supersede(graph, m.node, made)

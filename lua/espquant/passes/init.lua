@@ -36,14 +36,20 @@ local ORDER = {
   "fuse_consecutive_squeezes",
   "fuse_consecutive_transposes",
   "fuse_consecutive_unsqueezes",
+  "fuse_layer_normalization",
+  "fuse_rms_normalization",
+  "fuse_lp_normalization",
   "move_transposes",
   "fuse_transpose_into_flattened_gemm",
   "fuse_reshapes",
   "replace_reduce_with_global_pool",
+  "fuse_clips",
+  "fuse_hard_sigmoid",
   "fuse_swish",
   "fuse_gelu",
-  "fuse_relu_min_into_clip",
+  "fuse_softplus",
   original "fuse_bn_into_conv",
+  "fuse_bn_into_conv_transpose",
   original "fuse_add_bias_into_conv",
   original "fuse_pad_into_conv",
   "fuse_pad_into_pool",
@@ -58,8 +64,10 @@ local ORDER = {
   original "eliminate_duplicate_initializer",
   original "name_fused_gemms",
   original "fuse_bn_into_gemm",
+  "fuse_bn_into_matmul",
   "replace_bn_with_conv",
   "fuse_scale_into_conv",
+  "fuse_scale_into_next_conv",
 }
 
 -- What a user must ask for by name: these change the outputs or names, take a form that not every chip wants, or bring
@@ -68,11 +76,16 @@ local ON_REQUEST = {
   "adjust_add",
   "cut_final_softmax",
   "nop",
+  "raise_opset",
   "rename_input_output",
+  "replace_matmul_with_gemm",
   "set_unique_name_for_nodes",
   "split_clip",
   "split_reduce",
 }
+
+-- What a pass on request has done, and these would undo.
+local UNDONE_BY = { split_clip = { "fuse_clips" } }
 
 -- Names that ONNX Optimizer knows and espquant refuses, with the reason.
 local REFUSED = {
@@ -85,7 +98,7 @@ local REFUSED = {
   split_predict = "it cuts off what Caffe2 computes once; constants are computed when the graph is optimized",
 }
 
-local M = { order = ORDER, original = ORIGINAL, on_request = ON_REQUEST, refused = REFUSED }
+local M = { order = ORDER, original = ORIGINAL, on_request = ON_REQUEST, refused = REFUSED, undone_by = UNDONE_BY }
 local known = {}
 for _, list in ipairs { ORDER, ON_REQUEST } do
   for _, name in ipairs(list) do known[name] = true end

@@ -24,6 +24,8 @@ static void add_entry(wire *tensor, const char *key, const char *value) {
   wire_message(tensor, 13, &e);
 }
 
+static const char *checksum; /* of the next models' data; NULL: left out */
+
 /* Two int8 elements of 'w' at location, offset, length (NULL: left out). */
 static wire make_external(const char *location, const char *offset, const char *length) {
   static const int64_t two[] = {2};
@@ -32,7 +34,7 @@ static wire make_external(const char *location, const char *offset, const char *
   add_entry(&t, "location", location);
   add_entry(&t, "offset", offset);
   add_entry(&t, "length", length);
-  add_entry(&t, "checksum", "whatever");
+  add_entry(&t, "checksum", checksum);
   return t;
 }
 
@@ -121,6 +123,26 @@ static void test_wrong_files(void) {
   expect("fifo", NULL, NULL, ESPQ_EIO, "is a pipe"); /* and does not wait for a writer */
 }
 
+/* The SHA-1 of 0123456789, whichever part of it the tensor is. */
+static void test_checksum(void) {
+  checksum = "87acec17cd9dcd20a716cc2cf67417b71c8a7016";
+  expect_data("data", "8", NULL, "89");
+  checksum = "87ACEC17CD9DCD20A716CC2CF67417B71C8A7016";
+  expect_data("data", NULL, NULL, "01");
+  checksum = "0000000000000000000000000000000000000000";
+  expect("data", NULL, NULL, ESPQ_EFORMAT,
+         "'data': the file's SHA-1 is 87acec17cd9dcd20a716cc2cf67417b71c8a7016, the model's checksum is 0000");
+  checksum = "whatever";
+  expect("data", NULL, NULL, ESPQ_EFORMAT, "checksum 'whatever' is no SHA-1, expected 40 digits");
+  checksum = "";
+  expect("data", NULL, NULL, ESPQ_EFORMAT, "checksum '' is no SHA-1");
+  checksum = "87acec17cd9dcd20a716cc2cf67417b71c8a7016";
+  wire t = make_external("hole", NULL, NULL); /* is not read for a minute */
+  espq_graph *g = read_with(&t, 1 << 19);
+  CHECK(g == NULL && err.status == ESPQ_ELIMIT && strstr(err.text, "bytes to check against a checksum"));
+  checksum = NULL;
+}
+
 static void test_contradictions(void) {
   wire t = make_external("data", NULL, NULL);
   wire_bytes(&t, 9, "12", 2);
@@ -177,6 +199,7 @@ int main(void) {
   test_ranges();
   test_containment();
   test_wrong_files();
+  test_checksum();
   test_contradictions();
   test_budget();
   remove_files();

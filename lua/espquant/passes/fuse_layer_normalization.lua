@@ -1,0 +1,77 @@
+--- Before: d = x - ReduceMean(x), d / Sqrt(ReduceMean(d * d) + epsilon) [* scale] [+ bias]
+--- After:  LayerNormalization(x, scale, bias), scale 1 where there is none
+--- Also with Pow for squares and roots, Reciprocal or 1 / for the quotient, and as x * k + (bias - mean * k) with
+--- k = scale / Sqrt(...), which TensorFlow writes. The axes are the last, their dimensions known. Where the model's
+--- opset has LayerNormalization (17; raise_opset). A LayerNormalization takes over what scale and bias follow it.
+local P, pass = require "espquant.pattern", require "espquant.pass"
+local normalization = require "espquant.normalization"
+
+local SINCE = 17
+
+local function mean() return normalization.reduce("ReduceMean", P.any "x", "mean") end
+local function centred() return P.Sub { P.any "x", mean() } end
+
+local function variance()
+  local function other(i) return P.Sub { P.any "x", normalization.reduce("ReduceMean", P.any "x", "mean" .. i) } end
+  return normalization.reduce("ReduceMean", normalization.square(other), "variance")
+end
+
+local function factor()
+  local inverse = normalization.inverse(variance())
+  return P.either { P.Mul { inverse, P.const "scale" }:any_order(), inverse }:as "k"
+end
+
+-- x * k
+local function scaled() return P.Mul { P.any "x", factor() }:any_order() end
+-- mean * k, and its negative
+local function moved() return P.Mul { mean(), P.any "k" }:any_order() end
+local function minus()
+  return P.either { P.Neg { moved() }, P.Mul { P.Neg { mean() }, P.any "k" }:any_order() }
+end
+
+local FORMS = {
+  Div = { P.Div { centred(), normalization.deviation(variance()) } },
+  Mul = { P.Mul { centred(), normalization.inverse(variance()) }:any_order() },
+  Sub = { P.Sub { scaled(), moved() } },
+  Add = {
+    P.Add { scaled(), P.Sub { P.const "bias", moved() } }:any_order(),
+    P.Add { scaled(), P.Add { minus(), P.const "bias" }:any_order() }:any_order(),
+    P.Add { scaled(), minus() }:any_order(),
+  },
+}
+
+local absorb = normalization.absorber("LayerNormalization", { "Mul", "Div", "Add", "Sub" })
+
+-- The same with a plain scale, followed by what the form has found beside.
+local function rebuild(graph, node, norm, m)
+  local result = norm
+  for _, step in ipairs { { "Mul", m.scale or false }, { "Add", m.bias or false } } do
+    if step[2] then
+      result:output(1):set_dtype(m.x.dtype)
+      assert(result:output(1):set_shape(m.x.shape))
+      result = assert(graph:add_node { op_type = step[1], inputs = { result, step[2] }, before = node })
+    end
+  end
+  return pass.supersede(graph, node, result)
+end
+
+local function fuse(graph, node, form)
+  local m = P.match(form, node)
+  local list = m and normalization.common_axes(m.x, m.mean, m.mean1, m.mean2, m.variance)
+  local norm = list and normalization.add(graph, "LayerNormalization", node, m.x, list, m.epsilon)
+  return norm ~= nil and norm ~= false and rebuild(graph, node, norm, m)
+end
+
+return pass {
+  name = "fuse_layer_normalization",
+  run = function(graph)
+    local count = 0
+    for _, node in ipairs(graph.opset >= SINCE and graph:node_list() or {}) do
+      if node.alive and absorb(graph, node) then count = count + 1 end
+      for _, form in ipairs(node.alive and FORMS[node.op_type] or {}) do
+        if node.alive and fuse(graph, node, form) then count = count + 1 end
+      end
+    end
+    return count
+  end,
+}
