@@ -18,6 +18,7 @@
 
 local core = require "espquant.core"
 local dataset = require "espquant.dataset"
+local digest = require "espquant.dataset.digest"
 local errors = require "espquant.errors"
 local model_scales = require "espquant.model_scales"
 local progress = require "espquant.progress"
@@ -103,22 +104,13 @@ local function open_data(self, model, source)
   errors.raise("format", text, problems)
 end
 
--- A hash of the images one after the other, whatever the batches: of the hash before and of the image's numbers.
-local function add_hash(hash, inputs)
-  local list = type(inputs) == "table" and inputs or { inputs }
-  for i = 1, #list[1] do
-    for _, tensor in ipairs(list) do hash = core.sha256(hash .. tensor:slice(i, i):tobytes()) end
-  end
-  return hash
-end
-
 -- One pass over the dataset, everything observed. Returns the number of images and, if asked for, the hash of them all.
 local function feed(exec, data, observation, title, hash)
   local bar <close>, images = progress.new { title = title, total = data:count() }, 0
   for inputs in data:batches() do
     errors.check(exec:run(inputs, observation, false))
     images = images + (type(inputs) == "table" and #inputs[1] or #inputs)
-    hash = hash and add_hash(hash, inputs)
+    hash = hash and digest(hash, inputs)
     bar:update(images)
   end
   return images, hash

@@ -6,6 +6,7 @@
 local core = require "espquant.core"
 local control_flow = require "espquant.control_flow"
 local defaults = require "espquant.defaults"
+local file_kind = require "espquant.file_kind"
 local input_shapes = require "espquant.input_shapes"
 local qdq = require "espquant.qdq"
 local upgrade = require "espquant.upgrade"
@@ -26,7 +27,9 @@ end
 function M.read(path, options)
   local shapes, limits = split(options)
   local model, notes, code = core.onnx_read(path, limits)
-  if not model then return nil, notes, code end
+  if not model then
+    return nil, code == "format" and (file_kind.unlike(path, notes, "an ONNX model")) or notes, code
+  end
   local ok, message, status = input_shapes.set(model, shapes)
   if ok then ok, message, status = upgrade.upgrade(model) end
   if ok then ok, message, status = control_flow.inline(model, options) end

@@ -49,6 +49,7 @@ function M.run(args, streams)
   local output = args.output or command.beside(args.model, "_calib.pickle")
   local exponents, mixed = input_exponents(args.input_exponent)
   local wrong = mixed or command.conflict(settings) or command.overwrites(output, args.model, table.unpack(args.data))
+    or command.wrong_table_name(output)
   if wrong then return command.usage(streams, wrong) end
   settings.input_exponent = exponents
   settings.model_scales = args.model_scales
