@@ -82,8 +82,8 @@ static int observe_range(lua_State *L) {
   return 1;
 }
 
-/*** core.observe_percentile(graph, names): accumulates ranges without the outermost ten-thousandth on either side, image
- * by image; their means are what range(i) tells, with the number of images as count. */
+/*** core.observe_percentile(graph, names): accumulates ranges without the outermost ten-thousandth on either side,
+ * image by image; their means are what range(i) tells, with the number of images as count. */
 static int observe_percentile(lua_State *L) {
   int n;
   lua_settop(L, 2);
@@ -105,8 +105,8 @@ static espq_status start_histograms(const espq_observation *ranges, espq_histogr
   return status;
 }
 
-/*** core.observe_histogram(observed_ranges[, runtime = "v1"[, count]]): histograms of the same tensors over these ranges,
- * or of the first `count` of them; "v3": of magnitudes. */
+/*** core.observe_histogram(observed_ranges[, runtime = "v1"[, count]]): histograms of the same tensors over these
+ * ranges, or of the first `count` of them; "v3": of magnitudes. */
 static int observe_histogram(lua_State *L) {
   static const char *const runtimes[] = {"v1", "v3", NULL};
   lua_settop(L, 3);

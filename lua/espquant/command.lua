@@ -10,7 +10,6 @@ local dataset = require "espquant.dataset"
 local errors = require "espquant.errors"
 local json = require "espquant.json"
 local onnx = require "espquant.onnx"
-local options = require "espquant.quant.options"
 local qtable = require "espquant.qtable"
 local raw = require "espquant.dataset.raw"
 
@@ -18,45 +17,7 @@ local M = {}
 
 -- --- options ------------------------------------------------------------------------------------------------------
 
---- An option with a few values. Other than argparse's own choices, a refusal says what was got.
-function M.add_choice(parser, name, values)
-  local known = {}
-  for _, value in ipairs(values) do known[value] = value end
-  return parser:option(name):argname("{" .. table.concat(values, ",") .. "}"):convert(function(text)
-    if known[text] then return text end
-    return nil, ("%s: '%s' is not one of %s"):format(name, text, table.concat(values, ", "))
-  end)
-end
-
---- The names in "a,b" as a list; `what` is what each of them is. An empty list, an empty name, one that is not in the
---- list `known` (where there is one) and one that comes twice are refused: nil, message.
-function M.name_list(text, what, known)
-  local list, allowed, seen = {}, {}, {}
-  for _, name in ipairs(known or {}) do allowed[name] = true end
-  for word in (text .. ","):gmatch "([^,]*)," do
-    local name = word:match "^%s*(.-)%s*$"
-    if name == "" then return nil, ("'%s': the name of a %s is missing; write A,B"):format(text, what) end
-    if known and not allowed[name] then return nil, ("unknown %s '%s'"):format(what, name) end
-    if seen[name] then return nil, ("%s '%s' comes twice"):format(what, name) end
-    seen[name], list[#list + 1] = true, name
-  end
-  return list
-end
-
---- --bits, --granularity and --mode; `more` may ask for method and target. Nothing has a default here: what is not
---- given comes from the table, or from the defaults of Calibrator and Evaluator.
-function M.add_quantization(parser, more)
-  more = more or {}
-  M.add_choice(parser, "--bits", options.values "bits"):description "Width of the integers (default: int8)."
-  M.add_choice(parser, "--granularity", options.values "granularity")
-    :description "One exponent per weight, or one per output channel (default: per-tensor)."
-  if more.method then
-    M.add_choice(parser, "--method", options.values "method")
-      :description "How the exponents of activations are found (default: minmax)."
-  end
-  M.add_choice(parser, "--mode", options.values "mode")
-    :description "What the chip computes, or the figures of the original toolkit (default: chip)."
-end
+for name, f in pairs(require "espquant.command_options") do M[name] = f end
 
 -- A factor such as "0.5" or "1/256".
 local function factor(text)
@@ -241,22 +202,6 @@ function M.usage(streams, text)
   return errors.EXIT.usage
 end
 
---- Options that are allowed one by one but not together: the reason, or nil.
-function M.conflict(o)
-  local ok, reason = pcall(options.check_combination, o)
-  return not ok and reason or nil
-end
-
---- The options of a Calibrator or Evaluator: what was given, then what the table says.
-function M.settings(args, t)
-  local facts = t and t.facts or {}
-  return {
-    bits = args.bits or facts.bits and "int" .. facts.bits or "int8",
-    granularity = args.granularity or facts.granularity or "per-tensor",
-    method = args.method, mode = args.mode or facts.mode, threads = args.threads,
-  }
-end
-
 -- --- files --------------------------------------------------------------------------------------------------------
 
 --- The model at `path`, within the limits and with the shapes that were given; notes about odd contents go to standard
@@ -272,26 +217,6 @@ end
 
 function M.table(path)
   return errors.check(qtable.load(path))
-end
-
---- Why a table cannot have this name, or nil: the ending decides its form.
-function M.wrong_table_name(path)
-  if path:lower():match "%.json$" or path:lower():match "%.pickle$" or path:lower():match "%.pkl$" then return nil end
-  return ("--output: '%s' does not end in .json (espquant's form) or .pickle, .pkl (the original toolkit's)")
-    :format(path)
-end
-
---- The hash of a model in tables and reports.
-function M.model_hash(model)
-  return core.sha256(errors.check(core.onnx_encode(model)))
-end
-
---- A word to whoever uses a table with another model than it was made for, as far as it says.
-function M.note_other_model(path, t, model, streams)
-  local made_for = t.facts.model
-  if not made_for or made_for == M.model_hash(model) then return end
-  streams.stderr:write(("espquant: warning: %s was made for another model (its hash begins with %s): calibrate this "
-    .. "one\n"):format(path, made_for:sub(1, 12)))
 end
 
 -- Options for another kind of data are a mistake, which must not pass unseen.

@@ -96,8 +96,8 @@ class("tensor", "t", {
   mean = "()\nThe mean of all elements.",
   min = "()\nThe smallest element.",
   minimum = "(u)\nThe smaller of each pair of elements; u is a tensor or a number.",
-  quantize = '(exponents, bits[, axis[, rounding = "half-even"]])\nclip(round(t / 2^exponent)) as int8, int16, int32 (20, 32 '
-    .. 'bits) or int64 (40, 64); "half-up" as well.',
+  quantize = '(exponents, bits[, axis[, rounding = "half-even"]])\nclip(round(t / 2^exponent)) as int8, int16, int32 (20, '
+    .. '32 bits) or int64 (40, 64); "half-up" as well.',
   reshape = "(shape)\nA view of another shape; one dimension may be -1.",
   slice = "(first[, last])\nA view of the rows first..last, 1-based, both included.",
   sqrt = "()\nThe square roots, a new tensor.",

@@ -4,30 +4,13 @@
 
 local core = require "espquant.core"
 local fixtures = require "spec.support.fixtures"
-local passes = require "espquant.passes"
+local prepare = require "espquant.quant.v3.prepare"
 
 local M = {}
 
--- Constants that several nodes read become one for each.
-local function duplicate_constants(graph)
-  for node in graph:nodes() do
-    for i, value in ipairs(node.inputs) do
-      if value and value.constant and value:use_count() > 1 then
-        node:set_input(i, graph:add_constant(nil, value.constant))
-      end
-    end
-  end
-end
-
 --- The recorded model in the form that is quantized.
 function M.model(case)
-  local name = case.has "model_simplified.onnx" and "model_simplified.onnx" or "model.onnx"
-  local graph = assert(core.onnx_decode(case.bytes(name)))
-  graph.opset = 24
-  passes.get("fuse_swish"):apply(graph)
-  duplicate_constants(graph)
-  assert(graph:infer_shapes())
-  return graph
+  return assert(prepare(assert(core.onnx_decode(case.bytes "model.onnx"))))
 end
 
 --- Calls f(label, case, record) for every recorded table; record is { folder =, target =, bits =, table = }.

@@ -34,22 +34,33 @@ function M.configure(parser)
   command.add_model(parser, "model", "The .onnx file (optimize it first).")
   command.add_data(parser)
   parser:option "-o --output":argname "TABLE"
-    :description "Where to write: .json, or the original toolkit's .pickle (default: MODEL_calib.pickle)."
+    :description("Where to write: .json, or for v1 the original toolkit's .pickle (default: MODEL_calib.pickle, v3: "
+      .. "MODEL_calib.json).")
+  command.add_runtime(parser, { target = true })
   command.add_quantization(parser, { method = true })
   parser:option "--input-exponent":count "*":argname "E":convert(input_exponent)
     :description "Exponent of the inputs: a number, or 'measured'; NAME=E for one input (default: -7, int16: -15)."
   parser:flag "--model-scales":description(
     "Take the scales that the model was trained with, as powers of two, where it has them (espquant info lists them).")
+  command.add_observers(parser)
   command.add_threads(parser)
   command.add_json(parser)
 end
 
+-- A table of v3 is JSON, which the name decides.
+local function wrong_name(settings, output)
+  if settings.runtime == "v3" and not output:lower():match "%.json$" then
+    return ("--output: a table of runtime v3 is JSON, '%s' does not end in .json"):format(output)
+  end
+end
+
 function M.run(args, streams)
   local settings = command.settings(args)
-  local output = args.output or command.beside(args.model, "_calib.pickle")
+  local ending = settings.runtime == "v3" and "_calib.json" or "_calib.pickle"
+  local output = args.output or command.beside(args.model, ending)
   local exponents, mixed = input_exponents(args.input_exponent)
   local wrong = mixed or command.conflict(settings) or command.overwrites(output, args.model, table.unpack(args.data))
-    or command.wrong_table_name(output)
+    or wrong_name(settings, output)
   if wrong then return command.usage(streams, wrong) end
   settings.input_exponent = exponents
   settings.model_scales = args.model_scales
@@ -60,7 +71,9 @@ function M.run(args, streams)
     command.print_json(streams, {
       output = output, images = calib.images, entries = #t.entries, bits = calib.bits, granularity = calib.granularity,
       method = calib.method, mode = calib.mode, target = t.facts.target, isa = t.facts.isa, model = t.facts.model,
-      data = t.facts.data, tool = t.facts.tool, warnings = json.array { table.unpack(t.warnings) },
+      data = t.facts.data, tool = t.facts.tool, runtime = t.facts.runtime == "v3" and "v3" or nil,
+      observer = t.facts.observer, weight_observer = t.facts.weight_observer, layers = t.facts.layers and json.object(t.facts.layers),
+      warnings = json.array { table.unpack(t.warnings) },
     })
   else
     streams.stdout:write(t:summary(), "\n")

@@ -6,6 +6,7 @@
 --- A wrong option is misuse: it raises a plain error whose text is the original's, where the original has one.
 
 local core = require "espquant.core"
+local v3_target = require "espquant.quant.v3.target"
 
 local M = {}
 
@@ -15,7 +16,7 @@ local VALUES = {
   granularity = { "per-tensor", "per-channel" },
   method = { "minmax", "entropy" },
   mode = { "chip", "original" },
-  runtime = { "v1" },
+  runtime = { "v1", "v3" },
   chip = { "esp32s3" },
   target = {},
   isa = { "portable", "avx2", "avx512-vnni", "auto" },
@@ -24,6 +25,13 @@ local VALUES = {
 for _, t in ipairs(core.targets()) do
   if t.runtime == "v1" then table.insert(VALUES.target, t.chip) end
 end
+-- What has other values, and options that others do not have, with ESP-DL v3.
+local VALUES_V3 = { target = v3_target.CHIPS, chip = v3_target.CHIPS, mode = { "chip" } }
+local RUNTIME_OF = {
+  granularity = "v1", method = "v1", input_exponent = "v1", model_scales = "v1", observer = "v3",
+  weight_observer = "v3", layers = "v3",
+}
+local OBSERVERS = { "kl", "minmax", "percentile", "mse" }
 
 local DEFAULTS = {
   granularity = "per-tensor", method = "minmax", mode = "chip", runtime = "v1", chip = "esp32s3", target = "esp32s3",
@@ -53,6 +61,9 @@ local EXPECTED = {
   log = "a function",
   model_scales = "true or false",
   outputs = "a list of names",
+  observer = "`kl`, `minmax`, `percentile` or `mse`",
+  weight_observer = "`kl`, `minmax`, `percentile` or `mse`",
+  layers = "a table of names or patterns to `int8`, `int16`, `float` or a table of bits, observer, weight_observer",
 }
 
 local function is_exponent(x)
@@ -66,15 +77,6 @@ local function is_by_input(x)
   return true
 end
 
--- Options whose values are no short list; nil is always allowed.
-local TESTS = {
-  threads = function(x) return math.type(x) == "integer" and x >= 0 and x <= 1024 end,
-  input_exponent = function(x) return is_exponent(x) or type(x) == "table" and is_by_input(x) end,
-  model_scales = function(x) return type(x) == "boolean" end,
-  log = function(x) return type(x) == "function" end,
-  outputs = function(x) return type(x) == "table" and #x > 0 end,
-}
-
 local function is_one_of(values, value)
   for _, each in ipairs(values) do
     if each == value then return true end
@@ -82,35 +84,88 @@ local function is_one_of(values, value)
   return false
 end
 
+local function is_observer(x) return is_one_of(OBSERVERS, x) end
+
+local LAYER_OPTIONS = {
+  bits = function(x) return x == "int8" or x == "int16" or x == "float" end,
+  observer = is_observer,
+  weight_observer = is_observer,
+}
+
+-- What `layers` says of one layer: a width, or a table of options.
+local function is_layer(x)
+  for option, value in pairs(type(x) == "table" and x or { bits = x }) do
+    if not LAYER_OPTIONS[option] or not LAYER_OPTIONS[option](value) then return false end
+  end
+  return x ~= nil
+end
+
+local function is_layers(x)
+  for name, layer in pairs(x) do
+    if type(name) ~= "string" or not is_layer(layer) then return false end
+  end
+  return true
+end
+
+-- Options whose values are no short list; nil is always allowed.
+local TESTS = {
+  threads = function(x) return math.type(x) == "integer" and x >= 0 and x <= 1024 end,
+  input_exponent = function(x) return is_exponent(x) or type(x) == "table" and is_by_input(x) end,
+  model_scales = function(x) return type(x) == "boolean" end,
+  log = function(x) return type(x) == "function" end,
+  outputs = function(x) return type(x) == "table" and #x > 0 end,
+  observer = is_observer,
+  weight_observer = is_observer,
+  layers = function(x) return type(x) == "table" and is_layers(x) end,
+}
+
+local function values_of(option, runtime)
+  return runtime == "v3" and VALUES_V3[option] or VALUES[option]
+end
+
 local function got(value)
   return type(value) == "string" and '"' .. value .. '"' or tostring(value)
 end
 
 -- Why the value is refused: what is allowed, and what was got.
-local function refusal(option, value)
+local function refusal(option, value, runtime)
   if EXPECTED[option] then return ("%s: %s expected, got %s"):format(option, EXPECTED[option], got(value)) end
-  local text = ORIGINAL[option] or ("supported %s: %s"):format(option, alternatives(VALUES[option]))
+  local own = runtime == "v3" and VALUES_V3[option]
+  local text = not own and ORIGINAL[option]
+    or ("supported %s: %s"):format(option, alternatives(values_of(option, runtime)))
   if text:find("%s", 1, true) then return text:format(tostring(value)) end
   return ("%s, got %s"):format(text, got(value))
 end
 
---- The values of an option, in the order of the documents.
-function M.values(option)
-  return { table.unpack(VALUES[option]) }
+--- The values of an option, in the order of the documents; `runtime` is "v1" when left out.
+function M.values(option, runtime)
+  return { table.unpack(option:match "observer$" and OBSERVERS or values_of(option, runtime)) }
 end
 
 --- Returns `value` if it is one of the option's documented values, and raises otherwise.
-function M.check(option, value)
-  local ok
-  if VALUES[option] then ok = is_one_of(VALUES[option], value)
+function M.check(option, value, runtime)
+  local values, ok = values_of(option, runtime), nil
+  if values then ok = is_one_of(values, value)
   else ok = value == nil or TESTS[option](value) end
-  if not ok then error(refusal(option, value), 0) end
+  if not ok then error(refusal(option, value, runtime), 0) end
   return value
 end
 
---- int16 knows one granularity and one method; raises for others. `o.bits` is a width or its name.
+-- Options of another runtime are a mistake, which must not pass unseen.
+local function check_runtime(given, runtime)
+  for option, owner in pairs(RUNTIME_OF) do
+    if given[option] ~= nil and owner ~= runtime then
+      error(("option '%s' is of runtime `%s`, not of `%s`"):format(option, owner, runtime), 0)
+    end
+  end
+end
+
+--- int16 knows one granularity and one method, and no KL search, a runtime its options; raises for others. `o.bits` is
+--- a width or its name.
 function M.check_combination(o)
+  check_runtime(o, o.runtime or DEFAULTS.runtime)
   if o.bits ~= 16 and o.bits ~= "int16" then return end
+  if o.observer == "kl" then error("the observer `kl` is for int8; int16 knows minmax, percentile and mse", 0) end
   if o.granularity == "per-channel" then
     error('int16 only supports per-tensor quantization, got "per-channel"', 0)
   end
@@ -173,11 +228,13 @@ end
 function M.parse(arguments, names, more)
   local list, known = list_of(names, more)
   local given, o = by_name(arguments, names, list, known), {}
+  local runtime = M.check("runtime", given.runtime or DEFAULTS.runtime)
   for _, name in ipairs(list) do
     o[name] = given[name]
-    if o[name] == nil then o[name] = DEFAULTS[name] end
-    if VALUES[name] or TESTS[name] then M.check(name, o[name]) end
+    if o[name] == nil and (RUNTIME_OF[name] or runtime) == runtime then o[name] = DEFAULTS[name] end
+    if o[name] ~= nil and (VALUES[name] or TESTS[name]) or name == "bits" then M.check(name, o[name], runtime) end
   end
+  o.runtime = runtime
   M.check_combination(o)
   o.bits = BITS[o.bits]
   return o

@@ -7,8 +7,8 @@
 --- (quant/v3/links.lua); exponents of constants, by which these are rounded in the graph that is measured, while
 --- activations and biases stay float; exponents of the roots; alignment; the kernels' limits; the table.
 ---
---- The table has one entry for each quantized tensor, that of its producer. A tensor that nodes of another width read has
---- `seams`: the exponent by width. One that is float where it is made has kind "float" and seams only.
+--- The table has one entry for each quantized tensor, that of its producer. A tensor that nodes of another width read
+--- has `seams`: the exponent by width. One that is float where it is made has kind "float" and seams only.
 
 local align = require "espquant.quant.v3.align"
 local constants = require "espquant.quant.v3.constants"
@@ -29,11 +29,11 @@ Policy.__index = Policy
 
 -- nil, message, code, problems for a list of problems.
 local function refusal(problems)
-  local text = #problems == 1 and problems[1] or ("%d tensors cannot be quantized"):format(#problems)
-  return nil, text, "format", problems
+  if #problems == 1 then return nil, problems[1], "format" end
+  return nil, ("%d tensors cannot be quantized"):format(#problems), "format", problems
 end
 
--- --- measuring --------------------------------------------------------------------------------------------------------
+-- --- measuring -------------------------------------------------------------------------------------------------------
 
 -- What was asked for one of the slot's nodes.
 function Policy:observer(slot)
@@ -104,7 +104,7 @@ function Policy:measure(measure)
   return true
 end
 
--- --- the table --------------------------------------------------------------------------------------------------------
+-- --- the table -------------------------------------------------------------------------------------------------------
 
 -- The exponents of a constant in the node's slot.
 function Policy:slot_exponents(node, i, role)
@@ -167,8 +167,8 @@ function Policy:fill_table()
 end
 
 --- Builds the table of a graph. measure(copy, roots, extra) observes a copy of the graph over the data, sets the roots'
---- exponents and returns name -> largest absolute value (quant/v3/observe.lua). Returns a qtable with `warnings`, or nil,
---- message, code[, problems].
+--- exponents and returns name -> largest absolute value (quant/v3/observe.lua). Returns a qtable with `warnings`, or
+--- nil, message, code[, problems].
 function M.build(graph, options, measure)
   local self = setmetatable({ graph = graph, options = options, target = target.of(options.target) }, Policy)
   local message, code, problems, ok

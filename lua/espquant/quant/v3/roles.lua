@@ -6,9 +6,9 @@
 --- Roles of inputs: "data" (computed, or a constant that is treated like data), "weight" (of Conv, Gemm, ConvTranspose:
 --- per channel on some chips), "constant" (an exponent of its own, per tensor), "aligned" (a constant that takes the
 --- exponent of the node's output, or of a comparison's coarsest input), "bias", "bound" (a constant that takes the
---- exponent of input 1: Clip, Pad), "hidden" (the initial state of GRU and LSTM, computed or constant, at the exponent of
---- output 1), "cell" (int16 at 2^-9: their bias and cell state). Inputs without a role (shapes, axes, indices, scales of
---- Resize) are not quantized.
+--- exponent of input 1: Clip, Pad), "hidden" (the initial state of GRU and LSTM, computed or constant, at the exponent
+--- of output 1), "cell" (int16 at 2^-9: their bias and cell state). Inputs without a role (shapes, axes, indices, scales
+--- of Resize) are not quantized.
 
 local M = {}
 
@@ -23,7 +23,14 @@ local FLAGS = {
   aligns = "Add Sub Sum Concat ScatterND Resize",
   compares = "Equal Greater GreaterOrEqual Less LessOrEqual",
   float_output = "Softmax LogSoftmax",
-  no_float = "Conv Gemm ConvTranspose MatMul MaxPool Equal Greater GreaterOrEqual Less LessOrEqual ReverseSequence Resize",
+  no_float = "Conv Gemm ConvTranspose MatMul MaxPool Equal Greater GreaterOrEqual Less LessOrEqual ReverseSequence "
+    .. "Resize",
+  registered = "Conv Add Sub Mul Div Pow Mod Resize GlobalAveragePool AveragePool Concat Sigmoid Tanh Relu LeakyRelu "
+    .. "HardSigmoid HardSwish Gelu Gemm PRelu Clip Flatten Reshape Transpose Exp Log Sqrt Squeeze Unsqueeze Softmax "
+    .. "LogSoftmax MaxPool Slice Pad MatMul Neg SpaceToDepth Split Gather Elu Greater GreaterOrEqual Equal Less "
+    .. "LessOrEqual ReverseSequence ScatterND Identity Swish ReduceL1 ReduceL2 ReduceMin ReduceMax ReduceSum "
+    .. "ReduceProd ReduceMean ReduceSumSquare ReduceLogSum ReduceLogSumExp GRU LSTM DepthToSpace InsertZeros LayerNormalization "
+    .. "LpNormalization RMSNormalization",
   shifts = "Conv Gemm ConvTranspose MatMul Mul",
   quantized = "Conv ConvTranspose Gemm GRU LSTM Relu PRelu Clip Pad Resize MaxPool AveragePool GlobalMaxPool "
     .. "GlobalAveragePool Softmax LogSoftmax LpNormalization Mul Add Max Sub Div Neg Reshape LeakyRelu Concat Sigmoid "

@@ -100,8 +100,8 @@ function M.resolve(graph, bits, layers)
     end
   end
   if #problems > 0 then
-    local text = #problems == 1 and problems[1] or ("%d layers cannot be as asked"):format(#problems)
-    return nil, text, "format", problems
+    if #problems == 1 then return nil, problems[1], "format" end
+    return nil, ("%d layers cannot be as asked"):format(#problems), "format", problems
   end
   join_fused(graph, widths)
   return widths, own

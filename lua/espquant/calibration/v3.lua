@@ -1,0 +1,32 @@
+--- What the Calibrator does for ESP-DL v3: checks of models, and the table over a dataset.
+---
+---     v3.check(calib, model)                 -- true, or nil, message, code, problems
+---     v3.build(calib, model, session)        -- the table; raises an error object
+
+local check = require "espquant.quant.v3.check"
+local core = require "espquant.core"
+local errors = require "espquant.errors"
+local observe = require "espquant.quant.v3.observe"
+local policy = require "espquant.quant.v3.policy"
+local prepare = require "espquant.quant.v3.prepare"
+
+local M = {}
+
+--- Whether the model can be quantized.
+function M.check(calib, model) return check(model, calib) end
+
+--- Notes about operators: none.
+function M.notes() return {} end
+
+--- The table; raises what the model or the data have wrong.
+function M.build(calib, model, session)
+  local prepared = errors.check(prepare(model))
+  return errors.check(policy.build(prepared, calib, function(graph, roots, extra)
+    local exec <close> = errors.check(core.executor(graph, { threads = calib.threads, outputs = {} }))
+    return observe.run(graph, roots, extra, function(observation, title)
+      session:pass(exec, observation, title)
+    end, calib.threads)
+  end))
+end
+
+return M

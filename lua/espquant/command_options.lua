@@ -1,0 +1,113 @@
+--- The options of quantization that the commands share, and what becomes of them: a part of `espquant.command`.
+
+local errors = require "espquant.errors"
+local options = require "espquant.quant.options"
+
+local M = {}
+
+--- An option with a few values. Other than argparse's own choices, a refusal says what was got.
+function M.add_choice(parser, name, values)
+  local known = {}
+  for _, value in ipairs(values) do known[value] = value end
+  return parser:option(name):argname("{" .. table.concat(values, ",") .. "}"):convert(function(text)
+    if known[text] then return text end
+    return nil, ("%s: '%s' is not one of %s"):format(name, text, table.concat(values, ", "))
+  end)
+end
+
+--- The names in "a,b" as a list; `what` is what each of them is. An empty list, an empty name, one that is not in the
+--- list `known` (where there is one) and one that comes twice are refused: nil, message.
+function M.name_list(text, what, known)
+  local list, allowed, seen = {}, {}, {}
+  for _, name in ipairs(known or {}) do allowed[name] = true end
+  for word in (text .. ","):gmatch "([^,]*)," do
+    local name = word:match "^%s*(.-)%s*$"
+    if name == "" then return nil, ("'%s': the name of a %s is missing; write A,B"):format(text, what) end
+    if known and not allowed[name] then return nil, ("unknown %s '%s'"):format(what, name) end
+    if seen[name] then return nil, ("%s '%s' comes twice"):format(what, name) end
+    seen[name], list[#list + 1] = true, name
+  end
+  return list
+end
+
+--- --bits, --granularity and --mode; `more` may ask for method and target. Nothing has a default here: what is not
+--- given comes from the table, or from the defaults of Calibrator and Evaluator.
+function M.add_quantization(parser, more)
+  more = more or {}
+  M.add_choice(parser, "--bits", options.values "bits"):description "Width of the integers (default: int8)."
+  M.add_choice(parser, "--granularity", options.values "granularity")
+    :description "One exponent per weight, or one per output channel (default: per-tensor)."
+  if more.method then
+    M.add_choice(parser, "--method", options.values "method")
+      :description "How the exponents of activations are found (default: minmax)."
+  end
+  M.add_choice(parser, "--mode", options.values "mode")
+    :description "What the chip computes, or the figures of the original toolkit (default: chip)."
+end
+
+--- --runtime, and with more.target --target for both runtimes.
+function M.add_runtime(parser, more)
+  M.add_choice(parser, "--runtime", options.values "runtime")
+    :description "Which ESP-DL will run the model: v1, or v3 (default: v1)."
+  if not (more and more.target) then return end
+  local chips, known = options.values "target", {}
+  for _, chip in ipairs(chips) do known[chip] = true end
+  for _, chip in ipairs(options.values("target", "v3")) do
+    if not known[chip] then chips[#chips + 1] = chip end
+  end
+  M.add_choice(parser, "--target", chips):description "The chip (default: esp32s3)."
+end
+
+--- What ESP-DL v3's calibration takes besides.
+function M.add_observers(parser)
+  M.add_choice(parser, "--observer", options.values "observer")
+    :description "v3: how the exponents of activations are found (default: kl; int16: minmax)."
+  M.add_choice(parser, "--weight-observer", options.values "weight_observer")
+    :description "v3: how those of weights are found (default: percentile; int16 and per channel: minmax)."
+  for _, width in ipairs { "int8", "int16", "float" } do
+    parser:option("--" .. width):count "*":argname "LAYERS":convert(function(text)
+      return M.name_list(text, "layer")
+    end):description(("v3: layers of that width, by the names of nodes or tensors, A,B; '*' stands for any text (%s)")
+      :format(width))
+  end
+end
+
+-- The option `layers` of a Calibrator, from --int8, --int16 and --float.
+local function layers_of(args)
+  local layers = {}
+  for _, width in ipairs { "int8", "int16", "float" } do
+    for _, names in ipairs(args[width] or {}) do
+      for _, name in ipairs(names) do
+        if layers[name] then errors.raise("format", ("layer '%s' has two widths"):format(name)) end
+        layers[name] = width
+      end
+    end
+  end
+  return next(layers) and layers
+end
+
+--- Options that are allowed one by one but not together: the reason, or nil.
+function M.conflict(o)
+  local ok, reason = pcall(options.check_combination, o)
+  return not ok and reason or nil
+end
+
+--- The options of a Calibrator or Evaluator: what was given, then what the table says.
+function M.settings(args, t)
+  local facts = t and t.facts or {}
+  if (args.runtime or facts.runtime) == "v3" then
+    return {
+      bits = args.bits or facts.bits and "int" .. facts.bits or "int8", runtime = "v3", mode = args.mode,
+      target = args.target or facts.target, threads = args.threads, granularity = args.granularity,
+      method = args.method, observer = args.observer, weight_observer = args.weight_observer, layers = layers_of(args),
+    }
+  end
+  return {
+    observer = args.observer, weight_observer = args.weight_observer, layers = layers_of(args), target = args.target,
+    bits = args.bits or facts.bits and "int" .. facts.bits or "int8",
+    granularity = args.granularity or facts.granularity or "per-tensor",
+    method = args.method, mode = args.mode or facts.mode, threads = args.threads,
+  }
+end
+
+return M
