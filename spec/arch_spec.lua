@@ -50,13 +50,14 @@ local LUA_EDGES = {
   ["passes"] = { "core", "pattern", "pass", "passes.*" },
   ["batchnorm"] = { "core" }, -- arithmetic that two passes share
   ["channels"] = { "core" },
+  ["gemm"] = { "core", "pattern", "pass" },
   ["numbers"] = { "pattern" },
   ["normalization"] = { "core", "axes", "numbers", "pattern", "pass" },
   ["shape_vectors"] = { "pass" }, -- the arithmetic of shapes, which passes fold
   ["axes"] = {},
   ["padding"] = { "axes" },
-  ["passes.*"] = { "core", "pattern", "pass", "axes", "batchnorm", "channels", "normalization", "numbers",
-    "padding", "shape_vectors" },
+  ["passes.*"] = { "core", "pattern", "pass", "axes", "batchnorm", "channels", "gemm", "normalization",
+    "numbers", "padding", "shape_vectors" },
   ["codec.*"] = { "core", "codec.*" },
   ["quant"] = { "core", "quant.*", "qtable" },
   ["quant.*"] = { "core", "quant.*", "qtable", "shape" },

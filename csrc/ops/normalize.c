@@ -55,6 +55,13 @@ typedef struct layer {
 
 static bool is_layer(const espq_call *call) { return call->node->op_type[0] == 'L'; }
 
+/* Whether a broadcast of s left it as it is; what is not known of s may be anything. */
+static bool keeps_shape(const espq_shape *s, const espq_shape *broadcast) {
+  bool same = broadcast->rank == s->rank;
+  for (int i = 0; same && i < s->rank; i++) same = s->dim[i] < 0 || s->dim[i] == broadcast->dim[i];
+  return same;
+}
+
 static espq_status infer_layer(espq_call *call, espq_error *err) {
   int axis;
   espq_shape s = call->in[0].shape, broadcast;
@@ -64,7 +71,7 @@ static espq_status infer_layer(espq_call *call, espq_error *err) {
     if (!espq_port_has(call, i)) continue;
     status = espq_port_type(call, i, ESPQ_TYPES_FLOAT, err);
     if (!status) status = espq_broadcast(call, &s, &call->in[i].shape, &broadcast, err);
-    if (!status && (broadcast.rank != s.rank || memcmp(broadcast.dim, s.dim, (size_t)s.rank * sizeof *s.dim)))
+    if (!status && !keeps_shape(&s, &broadcast))
       status = espq_call_fail(call, err, ESPQ_EFORMAT, "input %d '%.100s' does not broadcast to the input's shape", i,
                               call->in[i].name);
   }

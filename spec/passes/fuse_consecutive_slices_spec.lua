@@ -21,6 +21,18 @@ harness.describe("fuse_consecutive_slices", {
     ops = "Slice" },
   { "keeps the same axis", build = slices({ 1, 3, 0 }, { 0, 1, -3 }), changes = 0, exact = true },
   { "keeps one that another node reads", build = slices({ 1, 3, 0 }, { 0, 4, 1 }, true), changes = 0, exact = true },
+  { "serves all readers, if they are such Slices", changes = 2, exact = true, ops = "Slice Slice", build = function(b)
+    local x = b.node("Slice", { b.input("x", { 4, 5 }), b.integers("s", { 1 }), b.integers("e", { 3 }) })
+    for i = 0, 1 do
+      b.output(b.node("Slice", { x, b.integers(nil, { i }), b.integers(nil, { 5 }), b.integers(nil, { 1 }),
+        b.integers(nil, { 2 }) }))
+    end
+  end },
+  { "keeps it where one reader is none", changes = 0, exact = true, build = function(b)
+    local x = b.node("Slice", { b.input("x", { 4, 5 }), b.integers("s", { 1 }), b.integers("e", { 3 }) })
+    b.output(b.node("Slice", { x, b.integers(nil, { 1 }), b.integers(nil, { 5 }), b.integers(nil, { 1 }) }))
+    b.output(b.node("Relu", { x }))
+  end },
   { "joins attributes of old opsets", changes = 1, exact = true, ops = "Slice", build = function(b)
     b.graph.opset = 9
     local x = b.node("Slice", { b.input("x", { 4, 5 }) }, { attrs = { starts = { 1 }, ends = { 3 } } })

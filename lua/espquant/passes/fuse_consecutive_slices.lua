@@ -1,5 +1,5 @@
 --- Before: Slice(Slice(x, a), b), of different axes    After: Slice(x, a and b)
---- All bounds constant; the inner one must have no other reader.
+--- All bounds constant. All readers of the inner one are such Slices, so that it goes: two that begin alike become two.
 local P, pass = require "espquant.pattern", require "espquant.pass"
 local axes = require "espquant.axes"
 local core = require "espquant.core"
@@ -29,16 +29,35 @@ local function set_bounds(graph, node, s)
   end
 end
 
+-- The bounds of both; nil where they are not known, cut the same axis, or have no place in the node.
+local function bounds_of(first, node)
+  local a, b = axes.slice(first), axes.slice(node)
+  if not a or not b or (not node:input(2) and not is_plain(a.steps)) then return nil end
+  local both = {}
+  for key in pairs(a) do both[key] = join(a[key], b[key]) end
+  return axes.normalize(both.axes, axes.rank(first:input(1))) and both
+end
+
+local MOST_READERS = 64 -- who has more stays: each would ask all others
+
+-- Whether nothing else reads the node than Slices that can do without it.
+local function is_done_without(first)
+  local value = first:output(1)
+  if value.is_output or value:use_count() > MOST_READERS then return false end
+  for _, node in ipairs(value:users()) do
+    if node.op_type ~= "Slice" or node.domain ~= "" or node:input(1) ~= value or not bounds_of(first, node) then
+      return false
+    end
+  end
+  return true
+end
+
 return pass {
   name = "fuse_consecutive_slices",
-  match = P.Slice { P.Slice { P.any "x" }:more():as "first":only_use() }:more():as "node",
+  match = P.Slice { P.Slice { P.any "x" }:more():as "first" }:more():as "node",
   rewrite = function(graph, m)
-    local a, b = axes.slice(m.first), axes.slice(m.node)
-    if not a or not b or (not m.node:input(2) and not is_plain(a.steps)) then return false end
-    local both = {}
-    for key in pairs(a) do both[key] = join(a[key], b[key]) end
-    if not axes.normalize(both.axes, axes.rank(m.x)) then return false end
-    set_bounds(graph, m.node, both)
+    if not is_done_without(m.first) then return false end
+    set_bounds(graph, m.node, bounds_of(m.first, m.node))
     assert(m.node:set_input(1, m.x))
     pass.release(graph, m.first)
     return true

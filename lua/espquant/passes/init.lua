@@ -54,6 +54,7 @@ local ORDER = {
   original "fuse_pad_into_conv",
   "fuse_pad_into_pool",
   original "fuse_matmul_add_bias_into_gemm",
+  "fuse_matmul_add_bias_between_reshapes",
   original "fuse_transpose_into_gemm",
   original "eliminate_nop_flatten",
   original "eliminate_nop_pad",
