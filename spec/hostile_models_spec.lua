@@ -80,6 +80,17 @@ local function parallel(n)
   return w.model { inputs = X, outputs = Y, nodes = all }
 end
 
+-- Each Concat of a chain shares its exponent with all that the chain passes through.
+local function chain_of_concats(n)
+  local all, outputs = { w.node("Relu", { "x" }, { "p0" }) }, {}
+  for i = 1, n do
+    all[2 * i] = w.node("Reshape", { "p" .. i - 1, "s" }, { "p" .. i })
+    all[2 * i + 1] = w.node("Concat", { "p" .. i, "p" .. i }, { "c" .. i }, { attributes = { w.attribute("axis", 1) } })
+    outputs[i] = w.port("c" .. i)
+  end
+  return w.model { inputs = X, outputs = outputs, nodes = all, initializers = { ints("s", 0, 4) } }
+end
+
 -- name, exit code of info (and of optimize, run), part of the message, bytes
 local CASES = {
   -- bytes
@@ -127,6 +138,7 @@ local CASES = {
       { attributes = { w.attribute("axis", 0) } }))
   end },
   { "5,000 nodes side by side", 0, "5000x4", function() return parallel(5000) end },
+  { "a chain of 2,000 Concats", 0, "output c2: float32 1x8", function() return chain_of_concats(2000) end },
   -- names
   { "a name of 1 MB", 5, "1048576 bytes", nodes(w.node("Relu", { "x" }, { ("y"):rep(1 << 20) })) },
   { "a name with NUL", 3, "NUL", nodes(w.node("Relu", { "x" }, { "y\0" })) },

@@ -295,16 +295,16 @@ static void observe(const chunk *c, int step) {
   espq_observation *o = c->run->observation;
   if (!o) return;
   const espq_plan *p = c->run->plan;
-  for (size_t i = 0; i < espq_observation_count(o); i++) {
+  for (int i = p->observed[step + 1]; i >= 0; i = p->next_observed[i]) {
     espq_id v = espq_observation_values(o)[i];
     const espq_place *home = &p->home[v];
     bool depends = c->run->exec->depends[v];
-    if (home->step != step || home->buffer < 0 || (!depends && c->number)) continue;
+    if (!depends && c->number) continue;
     espq_observed seen = {.data = address(c, home->buffer), .steps = 1, .layout = home->layout};
     espq_plan_geometry(&p->values[v].shape, &seen.images, &seen.channels, &seen.pixels);
     if (c->run->exec->batch.pure && depends) seen.images = seen.steps = c->images;
     seen.step = (int64_t)c->number * c->run->chunk_images;
-    espq_observation_add(o, c->index, i, &seen);
+    espq_observation_add(o, c->index, (size_t)i, &seen);
   }
 }
 

@@ -271,6 +271,21 @@ static espq_status check_observed(const espq_plan *p, const espq_plan_options *o
   return ESPQ_OK;
 }
 
+/* Lists the observed values by the step that makes them, for those who run the steps. */
+static espq_status list_observed(espq_plan *p, const espq_plan_options *o, espq_error *err) {
+  p->observed = espq_calloc(p->nsteps + 1, sizeof *p->observed);
+  p->next_observed = espq_calloc(o->nobserved, sizeof *p->next_observed);
+  if (!p->observed || !p->next_observed) return espq_fail_memory(err);
+  memset(p->observed, -1, (p->nsteps + 1) * sizeof *p->observed);
+  for (size_t i = 0; i < o->nobserved; i++) {
+    const espq_place *home = &p->home[o->observed[i]];
+    if (home->buffer < 0) continue;
+    p->next_observed[i] = p->observed[home->step + 1];
+    p->observed[home->step + 1] = (int)i;
+  }
+  return ESPQ_OK;
+}
+
 static espq_status infer_shapes(espq_plan *p, int64_t batch, espq_error *err) {
   espq_shape *shapes = espq_calloc(p->graph->ninputs, sizeof *shapes);
   if (!shapes) return espq_fail_memory(err);
@@ -292,6 +307,7 @@ static espq_status build(builder *b, const espq_plan_options *o, espq_error *err
   for (espq_id id = g->first; id != ESPQ_NONE && !status; id = g->nodes[id].next)
     if (node_needed(b, &g->nodes[id])) status = add_node(b, id, err);
   if (!status) status = add_outputs(b, o, err);
+  if (!status) status = list_observed(p, o, err);
   if (!status) status = espq_plan_place_buffers(p, err);
   return status;
 }
@@ -339,5 +355,7 @@ void espq_plan_free(espq_plan *plan) {
   espq_free(plan->values);
   espq_free(plan->home);
   espq_free(plan->plain);
+  espq_free(plan->observed);
+  espq_free(plan->next_observed);
   espq_free(plan);
 }

@@ -51,6 +51,8 @@ typedef struct espq_plan {
   espq_typed_shape *values; /* by value id, at this batch */
   espq_place *home;         /* by value id */
   int *plain;               /* by value id: its buffer in PLAIN layout, or -1 */
+  int *observed;            /* by step + 1: the first observed value made there, by its place in the options, or -1 */
+  int *next_observed;       /* by such a place: the next one of the same step, or -1 */
   espq_step *steps;
   size_t nsteps, steps_capacity;
   espq_buffer *buffers;

@@ -82,28 +82,60 @@ end
 
 -- S2 ---------------------------------------------------------------------------------------------------------------
 
--- Calls visit(value) for value and what lies above it as long as its producer is a pass-through operator.
-function Policy:walk_up(value, visit)
-  while true do
-    visit(value)
-    local producer = value.producer
-    if not producer or not self:passes(producer) then return value end
+-- What lies above a value as long as its producer is a pass-through operator, at the end of the walk.
+function Policy:root(value)
+  local path, producer = {}, value.producer
+  while not self.roots[value.name] and producer and self:passes(producer) do
+    path[#path + 1] = value.name
     value = producer:input(1)
+    producer = value.producer
   end
+  local root = self.roots[value.name] or value
+  for _, name in ipairs(path) do self.roots[name] = root end
+  return root
 end
 
-function Policy:share_concat(node)
-  local s = -math.huge
+-- The coarsest exponent of the inputs' roots becomes that of the roots, and waits for all on the way to them: `last`
+-- has by name the Concat that came last, by number, and its exponent.
+function Policy:share_concat(node, number, last)
+  local s, variable = -math.huge, {}
   for _, input in ipairs(node.inputs) do
     if input and not input.constant then
-      local e = self:get(self:walk_up(input, function() end))
+      local root = self:root(input)
+      variable[#variable + 1] = { value = input, root = root }
+      local e = self:get(root)
       if e and e > s then s = e end
     end
   end
-  for _, input in ipairs(node.inputs) do
-    if input and not input.constant then
-      self:walk_up(input, function(value) if self:get(value) then self:set(value, s) end end)
+  for _, each in ipairs(variable) do
+    last[each.value.name] = { number = number, exponent = s, value = each.value }
+    if self:get(each.root) then self:set(each.root, s) end
+  end
+end
+
+-- What lies between the inputs of Concats and their roots has the exponent of the last Concat below it.
+function Policy:share_concats()
+  local last, number, nodes = {}, 0, self.graph:node_list()
+  self.roots = {}
+  for _, node in ipairs(nodes) do
+    if node.op_type == "Concat" then
+      number = number + 1
+      self:share_concat(node, number, last)
     end
+  end
+  if number == 0 then return end
+  for i = #nodes, 1, -1 do
+    local node = nodes[i]
+    for _, output in ipairs(self:passes(node) and node.outputs or {}) do
+      local mine, input = output and last[output.name], node:input(1)
+      local above = mine and last[input.name]
+      if mine and not (above and above.number > mine.number) then
+        last[input.name] = { number = mine.number, exponent = mine.exponent, value = input }
+      end
+    end
+  end
+  for _, mark in pairs(last) do
+    if self:get(mark.value) then self:set(mark.value, mark.exponent) end
   end
 end
 
@@ -315,7 +347,7 @@ end
 
 -- S2 to S4, in which later steps overwrite what earlier ones wrote.
 function Policy:share()
-  for node in self.graph:nodes() do if node.op_type == "Concat" then self:share_concat(node) end end
+  self:share_concats()
   lift.share(self)
   for node in self.graph:nodes() do self:follow_input(node) end
 end
