@@ -50,6 +50,22 @@ describe("espquant on the command line", function()
       espquant("./args.lua", "a b", "-v"))
   end)
 
+  it("says in a line what has no place to be traced to", function()
+    for _, case in ipairs {
+      { { "-l", "nothing" }, "-l: no module 'nothing' is found; LUA_PATH and LUA_CPATH say where to look" },
+      { { "-l", "g=no.thing" }, "-l: no module 'no.thing' is found; LUA_PATH and LUA_CPATH say where to look" },
+      { { "-e", "error {}" }, "(error object is a table value)" },
+      { { "-e", "error()" }, "(error object is a nil value)" },
+      { { "-e", "error(setmetatable({}, { __tostring = function() return 'own words' end }))" }, "own words" },
+    } do
+      assert.same({ status = 1, stdout = "", stderr = "espquant: " .. case[2] .. "\n" },
+        espquant(table.unpack(case[1])))
+    end
+    script("broken.lua", "local x = nil + 1")
+    assert.matches("broken.lua:1: .*\nstack traceback:", espquant("-l", "broken").stderr)
+    assert.equal("table\n", espquant("-l", "json=cjson", "-e", "print(type(json))").stdout)
+  end)
+
   it("runs standard input when it is no terminal, and with -", function()
     local piped = process.run({ process.espquant }, { stdin = "print(1 + 1)" })
     assert.same({ status = 0, stdout = "2\n", stderr = "" }, piped)

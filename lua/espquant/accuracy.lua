@@ -6,6 +6,7 @@
 
 local core = require "espquant.core"
 local dataset = require "espquant.dataset"
+local digest = require "espquant.dataset.digest"
 local errors = require "espquant.errors"
 local progress = require "espquant.progress"
 
@@ -61,8 +62,9 @@ local function timed(sums, key, f, ...)
 end
 
 --- One pass over the data with an executor of the float model and an Evaluator: { images, float_right, right, equal,
---- float_seconds, seconds }. `labels` may be nil; `by_class` are counters of `classes`, or nil. Raises.
-function M.compare(data, float, eva, labels, by_class)
+--- float_seconds, seconds }. `labels` may be nil; `by_class` are counters of `classes`, or nil; with a `hash` ("") also
+--- `data`, that of all images. Raises.
+function M.compare(data, float, eva, labels, by_class, hash)
   local sums = { images = 0, float_right = 0, right = 0, equal = 0, float_seconds = 0, seconds = 0 }
   local bar <close> = progress.new { title = "evaluate", total = data:count() }
   for batch in data:batches() do
@@ -77,8 +79,10 @@ function M.compare(data, float, eva, labels, by_class)
       if by_class then count_classes(by_class, right, want, got) end
     end
     sums.images = sums.images + n
+    hash = hash and digest(hash, batch)
     bar:update(sums.images)
   end
+  sums.data = hash
   return sums
 end
 

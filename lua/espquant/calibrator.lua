@@ -23,6 +23,7 @@
 
 local core = require "espquant.core"
 local dataset = require "espquant.dataset"
+local digest = require "espquant.dataset.digest"
 local errors = require "espquant.errors"
 local progress = require "espquant.progress"
 local qtable = require "espquant.qtable"
@@ -118,15 +119,6 @@ local function open_data(self, model, source)
   errors.raise("format", text, problems)
 end
 
--- A hash of the images one after the other, whatever the batches: of the hash before and of the image's numbers.
-local function add_hash(hash, inputs)
-  local list = type(inputs) == "table" and inputs or { inputs }
-  for i = 1, #list[1] do
-    for _, tensor in ipairs(list) do hash = core.sha256(hash .. tensor:slice(i, i):tobytes()) end
-  end
-  return hash
-end
-
 -- What a policy measures with: the data, and what was found out about them on the way.
 local Session = {}
 Session.__index = Session
@@ -137,7 +129,7 @@ function Session:pass(exec, observation, title)
   for inputs in self.data:batches() do
     errors.check(exec:run(inputs, observation, false))
     images = images + (type(inputs) == "table" and #inputs[1] or #inputs)
-    if self.hash and not self.images then self.hash = add_hash(self.hash, inputs) end
+    if self.hash and not self.images then self.hash = digest(self.hash, inputs) end
     bar:update(images)
   end
   self.images = images

@@ -49,12 +49,9 @@ end
 -- Our errors and other error objects explain themselves; a plain message gets a traceback, as in lua.
 local function message_handler(err)
   if errors.is(err) then return err end
+  if type(err) == "string" or type(err) == "number" then return debug.traceback(tostring(err), 2) end
   local mt = getmetatable(err)
-  if type(err) ~= "string" and mt and mt.__tostring then return tostring(err) end
-  if type(err) ~= "string" and type(err) ~= "number" then
-    err = ("(error object is a %s value)"):format(type(err))
-  end
-  return debug.traceback(tostring(err), 2)
+  return mt and mt.__tostring and tostring(err) or ("(error object is a %s value)"):format(type(err))
 end
 
 -- Prints an error and returns the exit code; `other` is the code of errors that are not ours.
@@ -243,13 +240,23 @@ local function parse_options(argv)
   return actions, flags, i
 end
 
+local function find_module(name)
+  return package.loaded[name] or package.preload[name] or package.searchpath(name, package.path)
+    or package.searchpath(name, package.cpath) or package.searchpath(name:match "^[^.]*", package.cpath)
+end
+
 local function run_action(kind, value)
   if kind == "e" then
     _G.espquant = require "espquant"
     return run_chunk(load(value, "=(command line)", "t"))
   end
   local global, name = value:match "^([%a_][%w_]*)=(.+)$"
-  return run_chunk(function() _G[global or value] = require(name or value) end)
+  name = name or value
+  if not find_module(name) then
+    complain(("-l: no module '%s' is found; LUA_PATH and LUA_CPATH say where to look"):format(name))
+    return EXIT.no
+  end
+  return run_chunk(function() _G[global or value] = require(name) end)
 end
 
 local function run_word(argv, index)

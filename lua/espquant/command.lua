@@ -219,6 +219,26 @@ function M.table(path)
   return errors.check(qtable.load(path))
 end
 
+--- Why a table cannot have this name, or nil: the ending decides its form.
+function M.wrong_table_name(path)
+  if path:lower():match "%.json$" or path:lower():match "%.pickle$" or path:lower():match "%.pkl$" then return nil end
+  return ("--output: '%s' does not end in .json (espquant's form) or .pickle, .pkl (the original toolkit's)")
+    :format(path)
+end
+
+--- The hash of a model in tables and reports.
+function M.model_hash(model)
+  return core.sha256(errors.check(core.onnx_encode(model)))
+end
+
+--- A word to whoever uses a table with another model than it was made for, as far as it says.
+function M.note_other_model(path, t, model, streams)
+  local made_for = t.facts.model
+  if not made_for or made_for == M.model_hash(model) then return end
+  streams.stderr:write(("espquant: warning: %s was made for another model (its hash begins with %s): calibrate this "
+    .. "one\n"):format(path, made_for:sub(1, 12)))
+end
+
 -- Options for another kind of data are a mistake, which must not pass unseen.
 local function refuse_options(path, args, names, what)
   for key in pairs(names) do

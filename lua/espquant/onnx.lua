@@ -6,7 +6,9 @@
 local core = require "espquant.core"
 local control_flow = require "espquant.control_flow"
 local defaults = require "espquant.defaults"
+local file_kind = require "espquant.file_kind"
 local input_shapes = require "espquant.input_shapes"
+local node_names = require "espquant.node_names"
 local qdq = require "espquant.qdq"
 local upgrade = require "espquant.upgrade"
 require "espquant.model" -- the methods of models that are written in Lua
@@ -26,7 +28,9 @@ end
 function M.read(path, options)
   local shapes, limits = split(options)
   local model, notes, code = core.onnx_read(path, limits)
-  if not model then return nil, notes, code end
+  if not model then
+    return nil, code == "format" and (file_kind.unlike(path, notes, "an ONNX model")) or notes, code
+  end
   local ok, message, status = input_shapes.set(model, shapes)
   if ok then ok, message, status = upgrade.upgrade(model) end
   if ok then ok, message, status = control_flow.inline(model, options) end
@@ -53,12 +57,14 @@ function M.load_tensor(path)
 end
 
 --- Writes a model, the whole file or nothing: true, or nil, message, code. Attributes that were left out are in the
---- file with ONNX's defaults, since not every reader knows these; the model that is given stays as it is.
+--- file with ONNX's defaults, and every node has a name of its own, since not every reader does without; the model that
+--- is given stays as it is.
 function M.save(model, path)
   if model == nil then error("bad argument #1 to 'save' (espquant.graph expected, got nil)", 2) end
   local copy, message, code = model:clone()
   if not copy then return nil, message, code end
   defaults.complete(copy)
+  node_names.complete(copy)
   return core.onnx_write(copy, path)
 end
 

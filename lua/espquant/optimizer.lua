@@ -11,6 +11,7 @@ local core = require "espquant.core"
 local errors = require "espquant.errors"
 local folded_names = require "espquant.folded_names"
 local help = require "espquant.help"
+local node_names = require "espquant.node_names"
 local onnx = require "espquant.onnx"
 local pass = require "espquant.pass"
 local passes = require "espquant.passes"
@@ -110,7 +111,7 @@ local function prove(before, graph)
 end
 
 --- A copy of the model after the named passes, each to its fixed point; without names after all but those on request,
---- and these over and over until nothing changes. Returns the copy, a table pass name -> number of changes, and the facts of `verify`. Options:
+--- and these over and over until nothing changes. Then every node has a name of its own. Returns the copy, a table pass name -> number of changes, and the facts of `verify`. Options:
 ---   trace(pass name, node label)   is told of each rewrite (a function in place of the options is this one)
 ---   fixed_point = true             repeats the list of names, too
 ---   verify = true                  runs both models on the same random input; the third result is
@@ -131,6 +132,7 @@ function M.optimize(model, names, options)
     rounds = rounds + 1
     if rounds > MOST_ROUNDS then error("the passes do not come to an end; name fewer of them", 0) end
   until apply_all(graph, list, counts, options.trace) == 0 or not repeats
+  node_names.complete(graph)
   return graph, counts, before and prove(before, graph) or nil
 end
 

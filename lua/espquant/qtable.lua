@@ -14,6 +14,7 @@
 --- of numbers here: a table that is read and saved again gives the same bytes.
 
 local core = require "espquant.core"
+local file_kind = require "espquant.file_kind"
 local pickle = require "espquant.codec.pickle"
 local qtable_json = require "espquant.qtable_json"
 
@@ -258,7 +259,10 @@ function M.load(path)
   if not bytes then return nil, message, code end
   local read = bytes:match "^%s*{" and from_json or from_pickle
   local t, reason, kind, problems = read(bytes)
-  if not t then return nil, ("%s: %s"):format(path, reason), kind, problems end
+  if not t then
+    local text, is_other = file_kind.unlike(path, ("%s: %s"):format(path, reason), "a pickle", "JSON")
+    return nil, text, is_other and "format" or kind, problems
+  end
   return t
 end
 

@@ -10,7 +10,7 @@ local function model()
   local w = g:add_constant("w", core.tensor_from({ 0.5, -1, 2 ^ -149, 3, 0, 1 }, "float32", { 2, 3, 1, 1 }))
   local conv = g:add_node { op_type = "Conv", name = "c", inputs = { x, w }, outputs = { "c_out" },
     attrs = { kernel_shape = { 1, 1 }, group = 1, auto_pad = "NOTSET" } }
-  local clip = g:add_node { op_type = "Clip", inputs = { conv, false, g:add_constant("high", core.tensor_from(6)) } }
+  local clip = g:add_node { op_type = "Clip", name = "clip", inputs = { conv, false, g:add_constant("high", core.tensor_from(6)) } }
   g:add_output(clip)
   return g
 end

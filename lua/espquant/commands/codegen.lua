@@ -36,6 +36,7 @@ function M.run(args, streams)
     return command.usage(streams, "codegen writes what the chip computes: calibrate with --mode chip")
   end
   local model = command.model(args.model, args, streams)
+  command.note_other_model(args.table, t, model, streams)
   errors.check(require "espquant.export.codegen".write(model, t, {
     bits = settings.bits == "int16" and 16 or 8, granularity = settings.granularity, target = args.target,
     path = args.output, name = args.name or args.model:match "([^/]*)$":gsub("%.[oO][nN][nN][xX]$", ""),

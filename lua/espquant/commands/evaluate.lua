@@ -121,6 +121,7 @@ function M.run(args, streams)
   if wrong then return command.usage(streams, wrong) end
   settings.method = nil
   local model, eva = command.model(args.model, args, streams), Evaluator(settings)
+  command.note_other_model(args.table, t, model, streams)
   local data = command.data(args, model, streams)
   local labels, by_class = accuracy.labels(data, args.labels), not args.labels and accuracy.classes(data) or nil
   if args.min_accuracy and not labels then
@@ -129,8 +130,13 @@ function M.run(args, streams)
   if by_class then note_classes(streams, by_class, model) end
   eva:generate_quantized_model(model, t)
   local float = errors.check(core.executor(model, { threads = args.threads }))
-  local facts = facts_of(accuracy.compare(data, float, eva, labels, by_class), eva, labels)
+  local sums = accuracy.compare(data, float, eva, labels, by_class, args.json and "" or nil)
+  local facts = facts_of(sums, eva, labels)
   facts.classes = by_class
+  if args.json then
+    facts.model, facts.data = command.model_hash(model), sums.data
+    facts.table = core.sha256(errors.check(core.read_file(args.table)))
+  end
   local report = args.layers and eva:layer_report(data)
   facts.layers = args.json and report and layer_facts(report) or nil
   print_all(args, streams, facts, report)

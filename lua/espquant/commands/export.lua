@@ -22,6 +22,7 @@ function M.run(args, streams)
   local wrong = command.conflict(settings)
   if wrong then return command.usage(streams, wrong) end
   local model = command.model(args.model, args, streams)
+  command.note_other_model(args.table, t, model, streams)
   local exporter = require "espquant.export.cpp"
   errors.check(exporter.write(model, t, {
     bits = settings.bits == "int16" and 16 or 8, granularity = settings.granularity, mode = settings.mode or "chip",

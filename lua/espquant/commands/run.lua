@@ -107,6 +107,7 @@ function M.run(args, streams)
   local wrong = wrong_options(args, settings)
   if wrong then return command.usage(streams, wrong) end
   local model = command.model(args.model, args, streams)
+  if t then command.note_other_model(args.table, t, model, streams) end
   local wanted = #args.tensor > 0 and #args.tensor or #model.outputs
   if wanted > 1 and args.output and args.output:lower():match "%.npy$" then
     return command.usage(streams, ("%d tensors need an .npz file, or choose one with --tensor"):format(wanted))

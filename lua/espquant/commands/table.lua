@@ -26,10 +26,7 @@ local function complete(t, args)
 end
 
 function M.run(args, streams)
-  local wrong = command.overwrites(args.output, args.table)
-  if not args.output:lower():match "%.json$" and not args.output:lower():match "%.pickle$" then
-    wrong = "--output: a name that ends in .json or .pickle expected"
-  end
+  local wrong = command.overwrites(args.output, args.table) or command.wrong_table_name(args.output)
   if wrong then return command.usage(streams, wrong) end
   local t = command.table(args.table)
   complete(t, args)

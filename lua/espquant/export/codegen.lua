@@ -197,11 +197,7 @@ local function write_files(plan, layers, tests, image, o)
   return true
 end
 
---- Writes the six files. `options`: bits (8 or 16) and granularity (the table's), target ("esp32s3"), path ("."), name
---- ("my"; an identifier is made of it), images (a float32 tensor whose first image is the test's; one is made up
---- otherwise), log (print). Returns true, or nil, message, code and the list of all problems; then no file has changed.
-function M.write(model, qtable, options)
-  local o = read_options(qtable, options)
+local function write(o, model, qtable)
   local ok, message, code = output.check_target(o.target)
   if ok then ok, message, code = core.check_folder(o.path) end
   if not ok then return nil, message, code end
@@ -226,6 +222,13 @@ function M.write(model, qtable, options)
   if not tests then return nil, message, code end
   local integers = in_memory(assert(image:quantize({ plan.input_exponent }, o.bits)), plan.input)
   return write_files(plan, layers, tests, integers, o)
+end
+
+--- Writes the six files. `options`: bits (8 or 16) and granularity (the table's), target ("esp32s3"), path ("."), name
+--- ("my"; an identifier is made of it), images (a float32 tensor whose first image is the test's; one is made up
+--- otherwise), log (print). Returns true, or nil, message, code and the list of all problems; then no file has changed.
+function M.write(model, qtable, options)
+  return output.write_then_log(read_options(qtable, options), write, model, qtable)
 end
 
 return M

@@ -265,6 +265,19 @@ local function read_options(options)
   return o
 end
 
+local function write(o, layers, order)
+  local objects, problems = convert_all(layers, order, o)
+  if #problems > 0 then return output.refuse("the coefficients cannot be written", problems, "format") end
+  local namespace = cpp_names.new({ chip = true, log = o.log }):namespace(o.name)
+  local paths = { ("%s/%s.cpp"):format(o.path, o.name), ("%s/%s.hpp"):format(o.path, o.name) }
+  local ok, message, code = output.write(paths, {
+    cpp_text.cpp(o.name, namespace, objects), cpp_text.hpp(namespace, objects),
+  })
+  if not ok then return nil, message, code end
+  o.log(("%d layers for %s: %s, %s"):format(#order, o.target, paths[1], paths[2]))
+  return true
+end
+
 --- Writes `<path>/<name>.cpp` and `.hpp`. `options`: folder ("."), config ("config.json", in the folder), target
 --- ("esp32s3"), granularity ("per-tensor"), path ("."), name ("coefficient"), log (print). Returns true, or nil,
 --- message, code and the list of all problems; then no file has changed.
@@ -276,16 +289,7 @@ function M.write(options)
   if not ok then return nil, message, code end
   local layers, order, fault = read_config(o.folder .. "/" .. o.config)
   if not layers then return nil, order, fault end
-  local objects, problems = convert_all(layers, order, o)
-  if #problems > 0 then return output.refuse("the coefficients cannot be written", problems, "format") end
-  local namespace = cpp_names.new({ chip = true, log = o.log }):namespace(o.name)
-  local paths = { ("%s/%s.cpp"):format(o.path, o.name), ("%s/%s.hpp"):format(o.path, o.name) }
-  ok, message, code = output.write(paths, {
-    cpp_text.cpp(o.name, namespace, objects), cpp_text.hpp(namespace, objects),
-  })
-  if not ok then return nil, message, code end
-  o.log(("%d layers for %s: %s, %s"):format(#order, o.target, paths[1], paths[2]))
-  return true
+  return output.write_then_log(o, write, layers, order)
 end
 
 return M

@@ -56,13 +56,33 @@ local function read_options(qtable, options)
     bits = options.bits or qtable.facts.bits,
     granularity = options.granularity or qtable.facts.granularity or "per-tensor",
     target = options.target or "esp32s3", path = options.path or ".", name = options.name or "coefficient",
-    log = options.log or print, chip = options.mode ~= "original",
+    log = options.log or print, chip = options.mode ~= "original", print_model_info = options.print_model_info,
   }
   assert(o.bits == 8 or o.bits == 16, "bits: 8 or 16 expected")
   quant.options.check("granularity", o.granularity)
   quant.options.check("mode", options.mode or "chip")
   quant.options.check_combination { bits = o.bits, granularity = o.granularity }
   return o
+end
+
+local function write(o, model, qtable)
+  local names = cpp_names.new(o)
+  local layers = cpp_layers.new {
+    table = qtable, names = names, chip = o.chip, bits = o.bits, per_channel = o.granularity == "per-channel",
+    target = o.target, log = o.log,
+  }
+  check_facts(qtable.facts, o, layers.problems)
+  layers:collect(model)
+  local info, namespace = o.print_model_info and layers:info(model) or {}, names:namespace(o.name)
+  if #layers.problems > 0 then return refuse(layers.problems, "format") end
+  local paths = { ("%s/%s.cpp"):format(o.path, o.name), ("%s/%s.hpp"):format(o.path, o.name) }
+  local ok, message, code = output.write(paths, {
+    cpp_text.cpp(o.name, namespace, layers.objects), cpp_text.hpp(namespace, layers.objects),
+  })
+  if not ok then return nil, message, code end
+  o.log(("Exporting finish, the output files are: %s, %s"):format(paths[1], paths[2]))
+  for _, line in ipairs(info) do o.log(line) end
+  return true
 end
 
 --- Writes both files and logs what the original prints. `options`: bits (8 or 16), granularity, target ("esp32s3"),
@@ -74,24 +94,9 @@ function M.write(model, qtable, options)
   if not o.chip then o.log(converting) end -- the original announces what it then refuses
   local ok, message, code, problems = check(model, o)
   if not ok then return nil, message, code, problems end
-  if o.chip then o.log(converting) end
-  local names = cpp_names.new(o)
-  local layers = cpp_layers.new {
-    table = qtable, names = names, chip = o.chip, bits = o.bits, per_channel = o.granularity == "per-channel",
-    target = o.target, log = o.log,
-  }
-  check_facts(qtable.facts, o, layers.problems)
-  layers:collect(model)
-  local info, namespace = options.print_model_info and layers:info(model) or {}, names:namespace(o.name)
-  if #layers.problems > 0 then return refuse(layers.problems, "format") end
-  local paths = { ("%s/%s.cpp"):format(o.path, o.name), ("%s/%s.hpp"):format(o.path, o.name) }
-  ok, message, code = output.write(paths, {
-    cpp_text.cpp(o.name, namespace, layers.objects), cpp_text.hpp(namespace, layers.objects),
-  })
-  if not ok then return nil, message, code end
-  o.log(("Exporting finish, the output files are: %s, %s"):format(paths[1], paths[2]))
-  for _, line in ipairs(info) do o.log(line) end
-  return true
+  if not o.chip then return write(o, model, qtable) end
+  o.log(converting)
+  return output.write_then_log(o, write, model, qtable)
 end
 
 return M

@@ -36,6 +36,18 @@ function M.check_name(name)
   return nil, text:format(name), "format"
 end
 
+--- write(o, ...), whose lines to `o.log` come out once it has returned true: what is worth a warning in files is none
+--- while there are no files. Returns what it returns.
+function M.write_then_log(o, write, ...)
+  local lines, log = {}, o.log
+  o.log = function(text) lines[#lines + 1] = text end
+  local ok, message, code, problems = write(o, ...)
+  o.log = log
+  if not ok then return nil, message, code, problems end
+  for _, line in ipairs(lines) do log(line) end
+  return ok
+end
+
 local function remove_new(paths)
   for _, path in ipairs(paths) do os.remove(path .. NEW) end
 end

@@ -1,6 +1,6 @@
 --- Before: LSTM(x, w, r, b, lengths, zeros, zeros)    After: LSTM(x, w, r, b, lengths)
---- Also GRU and RNN; zeros are a constant or computed: ConstantOfShape of 0, and what is expanded, cut or reshaped of
---- zeros. That is the state that an absent one means.
+--- Also GRU and RNN; zeros are a constant or computed: ConstantOfShape of 0, and what is expanded, cut, joined or reshaped
+--- of zeros. That is the state that an absent one means.
 local pass = require "espquant.pass"
 
 local RECURRENT = { GRU = true, LSTM = true, RNN = true }
@@ -10,23 +10,32 @@ local CARRIES = {
   Squeeze = true, Tile = true, Transpose = true, Unsqueeze = true,
 }
 local FIRST, LAST = 6, 7 -- initial_h, initial_c
-local MOST = 16 -- nodes between a constant and its reader
+local MOST = 64 -- nodes between constants and their reader
 
 local function is_zeros(tensor) return tensor.dtype:match "^float" ~= nil and tensor:maxabs() == 0 end
 
-local function is_zero(value)
-  for _ = 1, MOST do
-    if not value or value.constant then break end
-    local node = value.producer
-    if not node or node.domain ~= "" then return false end
-    if node.op_type == "ConstantOfShape" then
-      local fill = node:attr "value"
-      return not fill or is_zeros(fill)
-    end
-    if not CARRIES[node.op_type] then return false end
-    value = node:input(1)
+-- The values whose elements are those of the node's result; nil where others are.
+local function sources(node)
+  if node.domain ~= "" then return nil end
+  if node.op_type == "Concat" then return node.inputs end
+  return CARRIES[node.op_type] and { node:input(1) } or nil
+end
+
+local function makes_zeros(node)
+  local fill = node.op_type == "ConstantOfShape" and node.domain == "" and (node:attr "value" or true)
+  return fill == true or (fill and is_zeros(fill))
+end
+
+local function is_zero(value, left)
+  if not value or left == 0 then return false end
+  if value.constant then return is_zeros(value.constant) end
+  local node = value.producer
+  if not node or makes_zeros(node) then return node ~= nil end
+  local list = sources(node) or {}
+  for _, source in ipairs(#list <= left and list or {}) do
+    if not is_zero(source, left // #list - 1) then return false end
   end
-  return value and value.constant and is_zeros(value.constant)
+  return #list > 0 and #list <= left
 end
 
 local function drop(graph, node, i)
@@ -42,7 +51,7 @@ return pass {
     local count = 0
     for _, node in ipairs(graph:node_list()) do
       for i = FIRST, node.alive and RECURRENT[node.op_type] and node.domain == "" and LAST or 0 do
-        if is_zero(node:input(i)) then
+        if is_zero(node:input(i), MOST) then
           drop(graph, node, i)
           count = count + 1
         end

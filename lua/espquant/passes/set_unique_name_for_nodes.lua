@@ -1,20 +1,5 @@
 --- Before: nodes without a name, or with that of an earlier node    After: <operator>_0, <operator>_1, ...
-local pass = require "espquant.pass"
+--- `optimize` does so at its end, and saving in the file, in any case.
+local pass, node_names = require "espquant.pass", require "espquant.node_names"
 
-return pass {
-  name = "set_unique_name_for_nodes",
-  run = function(graph)
-    local taken, seen, next_number, count = {}, {}, {}, 0
-    for node in graph:nodes() do taken[node.name] = true end
-    for node in graph:nodes() do
-      local op = node.op_type
-      if node.name == "" or seen[node.name] then
-        local number = next_number[op] or 0
-        while taken[op .. "_" .. number] do number = number + 1 end
-        node.name, next_number[op], count = op .. "_" .. number, number + 1, count + 1
-      end
-      seen[node.name], taken[node.name] = true, true
-    end
-    return count
-  end,
-}
+return pass { name = "set_unique_name_for_nodes", run = node_names.complete }
