@@ -58,7 +58,8 @@ local LUA_EDGES = {
   ["node_names"] = {},
   ["padding"] = { "axes" },
   ["passes.*"] = { "core", "pattern", "pass", "axes", "batchnorm", "channels", "gemm", "node_names", "normalization",
-    "numbers", "padding", "shape_vectors" },
+    "numbers", "padding", "shape_vectors", "transpose_rules" },
+  ["transpose_rules"] = { "axes", "core", "pass" }, -- what operators become behind a Transpose
   ["codec.*"] = { "core", "codec.*" },
   ["quant"] = { "core", "quant.*", "qtable" },
   ["quant.*"] = { "core", "quant.*", "qtable", "shape" },

@@ -1,6 +1,6 @@
 --- Before: LSTM(x, w, r, b, lengths, zeros, zeros)    After: LSTM(x, w, r, b, lengths)
---- Also GRU and RNN; zeros are a constant or computed: ConstantOfShape of 0, and what is expanded, cut, joined or reshaped
---- of zeros. That is the state that an absent one means.
+--- Also GRU and RNN; zeros are a constant or computed: ConstantOfShape of 0, and what is expanded, cut, joined or
+--- reshaped of zeros. That is the state that an absent one means.
 local pass = require "espquant.pass"
 
 local RECURRENT = { GRU = true, LSTM = true, RNN = true }
