@@ -261,7 +261,8 @@ static int value_set_dtype(lua_State *L) {
 static int value_set_quant(lua_State *L) {
   lua_settop(L, 3);
   lua_Integer bits = luaL_optinteger(L, 2, 0);
-  luaL_argcheck(L, bits == 0 || bits == 8 || bits == 16 || bits == 32, 2, "8, 16 or 32 bits expected");
+  luaL_argcheck(L, bits == 0 || bits == 8 || bits == 16 || bits == 32 || bits == 64, 2,
+                "8, 16, 32 or 64 bits expected");
   int n = 0;
   const int32_t *exponents = bits ? espq_lua_checkexponents(L, 3, &n) : NULL;
   const espq_lua_handle *h = espq_lua_checkvalue(L, 1);

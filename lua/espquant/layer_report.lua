@@ -18,15 +18,16 @@ Report.__index = Report
 local ELEMENTS = 1 << 18 -- of all compared tensors, at once and of each model (a single batch of the model may be more)
 
 -- A row for every float tensor that a node makes and the integer model has, in graph order.
-local function rows_of(eva)
+local function rows_of(eva, simulation)
   local rows = {}
   for node in eva.model:nodes() do
     for _, value in ipairs(node.outputs) do
-      local scales = value and not value.constant and eva.graph:value(value.name) and eva.table:scales(value.name)
-      if scales and value.dtype ~= "int64" then
+      local is_computed = value and not value.constant and eva.graph:value(value.name)
+      local form = is_computed and value.dtype ~= "int64" and simulation.form(eva, value.name)
+      if form then
         rows[#rows + 1] = {
           layer = node.name, op = node.op_type, output = value.name, shape = value.shape,
-          exponent = core.exponent_of_scale(scales[1]), elements = 0, signal = 0, noise = 0, saturated = 0,
+          exponent = form.exponent, bits = form.bits, elements = 0, signal = 0, noise = 0, saturated = 0,
           max_error = 0,
         }
       end
@@ -60,28 +61,29 @@ local function each_piece(batch, step, f)
   end
 end
 
--- Elements at an end of the range. A value of "original" mode may have a fraction: only the last number itself counts.
+-- Elements at an end of the range; a float tensor (no bits) has none. A value of "original" mode may have a fraction: only the last number itself counts.
 local function count_saturated(ints, bits)
+  if not bits then return 0 end
   local hi, next_to = 2.0 ^ (bits - 1) - 1, 2.0 ^ (bits - 25) -- the float32 beside hi, and beside lo, is so far away
   local x = ints:astype "float32"
   local _, _, count = x:equal(x:minimum(hi - next_to):maximum(-hi - 1 + next_to))
   return count or 0
 end
 
-local function add(row, want, ints, got, bits)
+local function add(row, want, ints, got)
   local difference = got - want
   row.elements = row.elements + want.count
   row.signal = row.signal + (want * want):sum()
   row.noise = row.noise + (difference * difference):sum()
   row.max_error = math.max(row.max_error, difference:maxabs())
-  row.saturated = row.saturated + count_saturated(ints, bits)
+  row.saturated = row.saturated + count_saturated(ints, row.bits)
 end
 
 -- From sums to figures. Without any error the ratio is infinite.
 local function finish(row)
   local snr = row.noise == 0 and math.huge or 10 * math.log(row.signal / row.noise, 10)
   row.snr, row.saturated = snr, row.elements > 0 and row.saturated / row.elements or 0
-  row.elements, row.signal, row.noise, row.shape = nil, nil, nil, nil
+  row.elements, row.signal, row.noise, row.shape, row.bits = nil, nil, nil, nil, nil
 end
 
 local function executor(graph, eva, names)
@@ -99,7 +101,7 @@ function Report:__tostring()
 end
 
 -- One pass over the data, through both models.
-local function measure(eva, data, rows, to_float)
+local function measure(eva, data, rows, simulation)
   local names = {}
   for i, row in ipairs(rows) do names[i] = row.output end
   local float <close> = executor(eva.model, eva, names)
@@ -109,18 +111,18 @@ local function measure(eva, data, rows, to_float)
   for batch in data:batches() do
     each_piece(batch, step, function(piece)
       local want, ints = errors.check(float:run(piece)), errors.check(integer:run(piece))
-      for i, row in ipairs(rows) do add(row, want[i], ints[i], to_float(eva, ints[i], row.output), eva.bits) end
+      for i, row in ipairs(rows) do add(row, want[i], ints[i], simulation.to_float(eva, ints[i], row.output)) end
       images = images + (type(piece) == "table" and #piece[1] or #piece)
       bar:update(images)
     end)
   end
 end
 
---- The report of an Evaluator that has a model, over a dataset; to_float(eva, tensor, name) makes floats of integers.
---- Raises an error object.
-return function(eva, source, to_float)
-  local rows = rows_of(eva)
-  measure(eva, errors.check(dataset.of(source, eva.model)), rows, to_float)
+--- The report of an Evaluator that has a model, over a dataset; the simulation (espquant.evaluation.v1) knows how
+--- tensors are stored. Raises an error object.
+return function(eva, source, simulation)
+  local rows = rows_of(eva, simulation)
+  measure(eva, errors.check(dataset.of(source, eva.model)), rows, simulation)
   for _, row in ipairs(rows) do finish(row) end
   return setmetatable(rows, Report)
 end

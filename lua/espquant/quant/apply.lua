@@ -8,51 +8,13 @@
 --- is refused, so no seam nodes appear.
 
 local core = require "espquant.core"
-local problem = require "espquant.quant.problem"
+local entries = require "espquant.quant.entries"
 local v1 = require "espquant.quant.v1"
 
-local Apply = {}
+local Apply = setmetatable({}, entries)
 Apply.__index = Apply
 
-local MOST_STRANGERS = 20 -- that are told
 local MAX_EXPONENT = 1000 -- no sum of a few of them leaves what kernels compute with
-
--- --- exponents of the table ---------------------------------------------------------------------------------------
-
--- Of the node at hand, as the float model has it: cause, and remedy after the semicolon. A tensor's fault is told once.
-function Apply:problem(text, ...)
-  text = text:format(...)
-  if self.seen[text] then return end
-  local made = self.at and self.source:value(self.at:output(1).name)
-  self.seen[text], self.problems[#self.problems + 1] = true, made and problem(made.producer, text) or text
-end
-
-function Apply:exponents(name, what)
-  local entry = self.table:get(name)
-  if not entry or entry.kind == "shape" then
-    self:problem("the quantization parameter for %s is not provided; calibrate this model", name)
-  elseif not entry.exponents then
-    self:problem("the scale of %s '%s' is no power of two, which the chip cannot do; calibrate with this tool", what,
-      name)
-  else
-    for _, e in ipairs(entry.exponents) do
-      if math.type(e) ~= "integer" or math.abs(e) > MAX_EXPONENT then
-        self:problem("%s '%s' has the exponent %s; calibrate again", what, name, tostring(e))
-        return nil
-      end
-    end
-    return entry.exponents
-  end
-end
-
--- The one exponent of a tensor that is computed.
-function Apply:exponent(value)
-  local list = self:exponents(value.name, "tensor")
-  if list and #list > 1 then
-    self:problem("the table has %d exponents for tensor '%s', expected one; calibrate again", #list, value.name)
-  end
-  return list and list[1]
-end
 
 -- --- constants ----------------------------------------------------------------------------------------------------
 
@@ -188,35 +150,21 @@ function Apply:activations()
   end
 end
 
--- Entries of no tensor do no harm, but tell a table of another model where others are missing.
-function Apply:strangers(graph)
-  self.at = nil
-  local is_alpha, count = {}, 0
-  for _, name in pairs(self.alpha_names) do is_alpha[name] = true end
-  for _, entry in ipairs(self.table.entries) do
-    if not graph:value(entry.name) and not is_alpha[entry.name] then
-      count = count + 1
-      if count <= MOST_STRANGERS then
-        self:problem("the table has '%s', which is no tensor of the model", entry.name)
-      end
-    end
-  end
-  if count > MOST_STRANGERS then self:problem("and %d more that are none", count - MOST_STRANGERS) end
-end
-
 --- Returns the quantized graph, or nil, message, code, problems (all of them at once).
 return function(graph, qtable, options)
   local clone = graph:clone()
   local alpha_names = v1.alpha_names(clone, "chip") -- of the whole model, as in calibration
   clone:prune()
-  local self = setmetatable({
-    source = graph, graph = clone, table = qtable, bits = options.bits,
-    per_channel = options.granularity == "per-channel",
-    problems = {}, seen = {}, constants = {}, alpha_names = alpha_names,
-  }, Apply)
+  local self = entries.new(Apply, graph, qtable, MAX_EXPONENT)
+  self.graph, self.bits, self.per_channel = clone, options.bits, options.granularity == "per-channel"
+  self.constants, self.alpha_names = {}, alpha_names
   self:activations()
   for _, node in ipairs(clone:node_list()) do self:node(node) end
-  if #self.problems > 0 then self:strangers(graph) end
+  if #self.problems > 0 then
+    local known = {}
+    for _, name in pairs(alpha_names) do known[name] = true end
+    self:strangers(graph, known)
+  end
   if #self.problems > 0 then return nil, "the quantization table is not complete or of another model", "format",
       self.problems end
   clone.arithmetic = self.per_channel and "v1-channel" or "v1-tensor"
