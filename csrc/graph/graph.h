@@ -87,8 +87,9 @@ typedef struct espq_attr {
   espq_string *strings;
 } espq_attr;
 
-/* Which implementation of its operator a node runs: float, or integer (8 or 16 bits by its values). */
-typedef enum espq_column { ESPQ_COLUMN_F32, ESPQ_COLUMN_Q } espq_column;
+/* Which implementation of its operator a node runs: float, or integers (8 or 16 bits by its values) as ESP-DL v1 or as
+ * ESP-DL v3 computes them. */
+typedef enum espq_column { ESPQ_COLUMN_F32, ESPQ_COLUMN_Q, ESPQ_COLUMN_V3 } espq_column;
 
 struct espq_op; /* the operator's row, csrc/ops/op.h; set by espq_ops_resolve */
 
@@ -112,9 +113,11 @@ typedef struct espq_opset {
 
 /* Whose integer arithmetic a quantized graph's kernels follow; quant.apply sets it. */
 typedef enum espq_arithmetic {
-  ESPQ_ARITHMETIC_NONE,      /* a float graph */
-  ESPQ_ARITHMETIC_V1_TENSOR, /* ESP-DL v1: one exponent per weight, bias at the output's exponent, 8 or 16 bits */
-  ESPQ_ARITHMETIC_V1_CHANNEL /* ESP-DL v1, int8 only: an exponent per output channel, 16-bit bias, two shifts */
+  ESPQ_ARITHMETIC_NONE,        /* a float graph */
+  ESPQ_ARITHMETIC_V1_TENSOR,   /* ESP-DL v1: one exponent per weight, bias at the output's exponent, 8 or 16 bits */
+  ESPQ_ARITHMETIC_V1_CHANNEL,  /* ESP-DL v1, int8 only: an exponent per output channel, 16-bit bias, two shifts */
+  ESPQ_ARITHMETIC_V3_HALF_UP,  /* ESP-DL v3 on all chips but the P4: bias before one shift, which rounds a half up */
+  ESPQ_ARITHMETIC_V3_HALF_EVEN /* ESP-DL v3 on the P4: the same, a half to the even integer */
 } espq_arithmetic;
 
 /* What a file says about the model, carried along unread. */
@@ -138,7 +141,7 @@ typedef struct espq_graph {
   int64_t opset;      /* version of the default domain */
   espq_opset *opsets; /* of the other domains */
   size_t nopsets, opsets_capacity;
-  size_t fresh;                     /* number of the next value that has no name of its own */
+  size_t fresh;  /* number of the next value that has no name of its own */
   bool reshaped; /* an input has another shape than in the file: what that claims of unknown nodes may be wrong */
   uint64_t max_bytes, max_elements; /* of what a run takes, of one tensor: the file's limits, or the usual ones */
   espq_value *values;

@@ -319,6 +319,8 @@ static int graph_verify(lua_State *L) {
 static const char *const arithmetic_names[] = {[ESPQ_ARITHMETIC_NONE] = "none",
                                                [ESPQ_ARITHMETIC_V1_TENSOR] = "v1-tensor",
                                                [ESPQ_ARITHMETIC_V1_CHANNEL] = "v1-channel",
+                                               [ESPQ_ARITHMETIC_V3_HALF_UP] = "v3-half-up",
+                                               [ESPQ_ARITHMETIC_V3_HALF_EVEN] = "v3-half-even",
                                                NULL};
 
 /* g.arithmetic: whose rounding and accumulators the integer kernels of the graph follow. */

@@ -49,7 +49,7 @@ static int node_set_name(lua_State *L) {
   return 0;
 }
 
-static const char *const columns[] = {[ESPQ_COLUMN_F32] = "f32", [ESPQ_COLUMN_Q] = "q", NULL};
+static const char *const columns[] = {[ESPQ_COLUMN_F32] = "f32", [ESPQ_COLUMN_Q] = "q", [ESPQ_COLUMN_V3] = "v3", NULL};
 
 static int node_column(lua_State *L) {
   lua_pushstring(L, columns[check(L)->column]);

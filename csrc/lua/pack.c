@@ -60,17 +60,38 @@ static int core_format_elements(lua_State *L) {
   return 1;
 }
 
-/*** core.targets(): what coefficients can be written for, a list of {runtime =, chip =}. */
+static void push_target(lua_State *L, const espq_target *t) {
+  static const char *const orders[] = {[ESPQ_ORDER_PLAIN] = "plain", [ESPQ_ORDER_BLOCKED] = "blocked"};
+  static const char *const roundings[] = {
+      [ESPQ_ROUND_FLOOR] = "floor", [ESPQ_ROUND_HALF_UP] = "half-up", [ESPQ_ROUND_HALF_EVEN] = "half-even"};
+  const struct {
+    const char *key, *text;
+  } texts[] = {{"runtime", t->runtime},
+               {"chip", t->chip},
+               {"group", t->group},
+               {"order", orders[t->order]},
+               {"rounding", roundings[t->rounding]}};
+  lua_createtable(L, 0, 8);
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+    lua_pushstring(L, texts[i].text);
+    lua_setfield(L, -2, texts[i].key);
+  }
+  lua_pushboolean(L, t->per_channel);
+  lua_setfield(L, -2, "per_channel");
+  lua_pushinteger(L, t->bias_bits_8);
+  lua_setfield(L, -2, "bias_bits_8");
+  lua_pushinteger(L, t->bias_bits_16);
+  lua_setfield(L, -2, "bias_bits_16");
+}
+
+/*** core.targets(): what files can be written for, a list of {runtime =, chip =, group = of chips that compute alike, order =
+ * "plain" | "blocked" filters, rounding =, per_channel = weights, bias_bits_8 =, bias_bits_16 =}. */
 static int core_targets(lua_State *L) {
   int n;
   const espq_target *t = espq_targets(&n);
   lua_createtable(L, n, 0);
   for (int i = 0; i < n; i++) {
-    lua_createtable(L, 0, 2);
-    lua_pushstring(L, t[i].runtime);
-    lua_setfield(L, -2, "runtime");
-    lua_pushstring(L, t[i].chip);
-    lua_setfield(L, -2, "chip");
+    push_target(L, &t[i]);
     lua_rawseti(L, -2, i + 1);
   }
   return 1;

@@ -99,7 +99,7 @@ static int tensor_quantize(lua_State *L) {
   static const char *const roundings[] = {"half-even", "half-up", NULL};
   espq_tensor **out = espq_lua_result(L, 5);
   int n, bits = check_integer_bits(L, 3);
-  espq_integers to = {bits, luaL_checkoption(L, 5, "half-even", roundings) ? ESPQ_HALF_UP : ESPQ_HALF_EVEN};
+  espq_integers to = {bits, luaL_checkoption(L, 5, "half-even", roundings) ? ESPQ_ROUND_HALF_UP : ESPQ_ROUND_HALF_EVEN};
   int32_t *e = espq_lua_checkexponents(L, 2, &n);
   const espq_tensor *t = espq_lua_checktensor(L, 1);
   espq_error err;

@@ -12,6 +12,25 @@ static const struct {
                 {"evaluator", ESPQ_V1_EVALUATOR},   {"chip", ESPQ_V1_CHIP},
                 {"aligns", ESPQ_V1_ALIGNS},         {"unmeasured", ESPQ_V1_UNMEASURED}};
 
+static const struct {
+  const char *name;
+  unsigned flag;
+} v3_flags[] = {{"quantized", ESPQ_V3_QUANTIZED},
+                {"computes", ESPQ_V3_COMPUTES},
+                {"passive", ESPQ_V3_PASSIVE},
+                {"aligns", ESPQ_V3_ALIGNS},
+                {"compares", ESPQ_V3_COMPARES},
+                {"moves", ESPQ_V3_MOVES},
+                {"lut8", ESPQ_V3_LUT8},
+                {"lut16", ESPQ_V3_LUT16},
+                {"registered", ESPQ_V3_REGISTERED},
+                {"float_output", ESPQ_V3_FLOAT_OUTPUT}};
+
+static const char *const v3_layouts[] = {
+    [ESPQ_V3_ORIGINAL] = "original", [ESPQ_V3_NHWC] = "nhwc", [ESPQ_V3_UNARY] = "unary",
+    [ESPQ_V3_BINARY] = "binary",     [ESPQ_V3_AXIS] = "axis", [ESPQ_V3_CONCAT] = "concat",
+    [ESPQ_V3_SLICE] = "slice"};
+
 static const char *const kind_names[] = {
     [ESPQ_ATTR_INT] = "int",         [ESPQ_ATTR_FLOAT] = "float",  [ESPQ_ATTR_STRING] = "string",
     [ESPQ_ATTR_TENSOR] = "tensor",   [ESPQ_ATTR_INTS] = "ints",    [ESPQ_ATTR_FLOATS] = "floats",
@@ -56,10 +75,17 @@ static void push_row(lua_State *L, const espq_op *op) {
   set_integer(L, "bias", op->bias);
   set_boolean(L, "f32", op->f32 != NULL);
   set_boolean(L, "q", op->q != NULL);
+  set_boolean(L, "v3_kernel", op->v3 || ((espq_op_v3(op)->flags & ESPQ_V3_SAME_KERNEL && (op->q || op->f32))));
   lua_newtable(L);
   for (size_t i = 0; i < sizeof v1_flags / sizeof *v1_flags; i++)
     if (op->v1 & v1_flags[i].flag) set_boolean(L, v1_flags[i].name, true);
   lua_setfield(L, -2, "v1");
+  const espq_v3_facts *v3 = espq_op_v3(op);
+  lua_newtable(L);
+  for (size_t i = 0; i < sizeof v3_flags / sizeof *v3_flags; i++)
+    if (v3->flags & v3_flags[i].flag) set_boolean(L, v3_flags[i].name, true);
+  lua_setfield(L, -2, "v3");
+  set_string(L, "v3_layout", v3_layouts[v3->layout]);
   lua_newtable(L);
   for (int i = 0; op->attrs && op->attrs[i].name; i++) {
     push_attr_spec(L, &op->attrs[i]);

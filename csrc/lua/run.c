@@ -220,10 +220,13 @@ static int observation_counts(lua_State *L) {
   return 3;
 }
 
-static const luaL_Reg observation_methods[] = {
-    {"range", observation_range},         {"threshold", observation_threshold}, {"thresholds", observation_thresholds},
-    {"exponents", observation_exponents}, {"counts", observation_counts},       {"close", observation_close},
-    {NULL, NULL}};
+static const luaL_Reg observation_methods[] = {{"range", observation_range},
+                                               {"threshold", observation_threshold},
+                                               {"thresholds", observation_thresholds},
+                                               {"exponents", observation_exponents},
+                                               {"counts", observation_counts},
+                                               {"close", observation_close},
+                                               {NULL, NULL}};
 static const luaL_Reg observation_meta[] = {{"__gc", observation_close}, {"__close", observation_close}, {NULL, NULL}};
 
 /* --- executors --- */

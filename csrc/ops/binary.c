@@ -17,7 +17,7 @@
 
 /* Numbers of any one type; what the integer column can do, its kernels say. */
 static espq_status check_type(const espq_call *call, int input, espq_error *err) {
-  if (call->node->column == ESPQ_COLUMN_Q) return espq_port_number(call, input, err);
+  if (call->node->column != ESPQ_COLUMN_F32) return espq_port_number(call, input, err);
   espq_status status = espq_port_type(call, input, ESPQ_TYPES_NUMBER, err);
   return status ? status : espq_call_one_type(call, err);
 }
@@ -325,6 +325,7 @@ static espq_status set_q(const espq_env *env, espq_call *call, binary *s, espq_e
   if (!status) status = read_exponents(call, s, err);
   s->q.format = espq_port_format(&call->out[0]);
   s->q.isa = env->isa;
+  s->q.rounding = espq_call_rounding(call);
   return status;
 }
 

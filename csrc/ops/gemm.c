@@ -37,7 +37,7 @@ static espq_status fail_product(const espq_call *call, espq_error *err) {
 static espq_status check_types(const espq_call *call, espq_error *err) {
   const unsigned types =
       ESPQ_TYPES_FLOAT | ESPQ_TYPES(ESPQ_I32) | ESPQ_TYPES(ESPQ_I64) | ESPQ_TYPES(ESPQ_U32) | ESPQ_TYPES(ESPQ_U64);
-  bool integer = call->node->column == ESPQ_COLUMN_Q;
+  bool integer = call->node->column != ESPQ_COLUMN_F32;
   espq_status status = ESPQ_OK;
   for (int i = 0; i < call->nin && !status; i++)
     status = integer ? espq_port_number(call, i, err) : espq_port_type(call, i, types, err);

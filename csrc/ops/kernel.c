@@ -28,9 +28,10 @@ espq_sim_format espq_port_format(const espq_port *port) {
 espq_status espq_port_number(const espq_call *call, int input, espq_error *err) {
   if (!espq_port_has(call, input)) return ESPQ_OK;
   const espq_port *p = &call->in[input];
-  bool integer = p->dtype == ESPQ_I8 || p->dtype == ESPQ_I16 || p->dtype == ESPQ_I32;
+  bool integer = p->dtype == ESPQ_I8 || p->dtype == ESPQ_I16 || p->dtype == ESPQ_I32 ||
+                 (p->dtype == ESPQ_I64 && call->node->column == ESPQ_COLUMN_V3); /* a bias beside 16 bits */
   if (p->dtype == ESPQ_F32 || p->dtype == ESPQ_DTYPE_NONE) return ESPQ_OK;
-  if (integer && call->node->column == ESPQ_COLUMN_Q) return ESPQ_OK;
+  if (integer && call->node->column != ESPQ_COLUMN_F32) return ESPQ_OK;
   return espq_call_fail(call, err, ESPQ_EUNSUPPORTED,
                         "input %d '%.100s' has type %s, expected float32; export the model in float32", input, p->name,
                         espq_dtype_name(p->dtype));
@@ -113,6 +114,14 @@ espq_status espq_port_exponent(const espq_call *call, const espq_port *port, int
                           "tensor '%.100s' has no finite scale: NaN or infinity was met in calibration", port->name);
   *out = port->quant->exponent[0];
   return ESPQ_OK;
+}
+
+espq_rounding espq_call_rounding(const espq_call *call) {
+  switch (call->graph->arithmetic) {
+    case ESPQ_ARITHMETIC_V3_HALF_UP: return ESPQ_ROUND_HALF_UP;
+    case ESPQ_ARITHMETIC_V3_HALF_EVEN: return ESPQ_ROUND_HALF_EVEN;
+    default: return ESPQ_ROUND_FLOOR;
+  }
 }
 
 espq_status espq_call_same_quant(const espq_call *call, espq_error *err) {

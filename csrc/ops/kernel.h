@@ -7,6 +7,7 @@
 #define ESPQ_OPS_KERNEL_H
 
 #include "ops/op.h"
+#include "sim/fixed.h"
 #include "sim/format.h"
 #include "tensor/function.h"
 
@@ -61,6 +62,9 @@ espq_status espq_port_exponent(const espq_call *call, const espq_port *port, int
 
 /* False for the exponents of infinity and NaN (quant/exponent.h). */
 bool espq_exponent_is_usable(int32_t exponent);
+
+/* How the integer kernels of the graph round: FLOOR for ESP-DL v1. */
+espq_rounding espq_call_rounding(const espq_call *call);
 
 /* Input 0 and output 0 must be of one width and exponent: operators that only move or bound numbers. */
 espq_status espq_call_same_quant(const espq_call *call, espq_error *err);

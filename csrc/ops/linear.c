@@ -1,8 +1,9 @@
-/* The requantization of ESP-DL v1's linear operators, read from a node. */
+/* The requantization of linear operators, read from a node: ESP-DL v1 per tensor and per channel, ESP-DL v3. */
 #include "ops/linear.h"
 
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "ops/kernel.h"
@@ -17,8 +18,15 @@ typedef struct linear {
   int bits, oc;
   int in, out; /* exponents */
   const espq_quant *weight;
-  int32_t *bias, *shift2; /* owned; NULL: none */
+  int64_t *bias;            /* owned; NULL: none */
+  int32_t *bias32, *shift2; /* owned: the same for v1; NULL: none */
 } linear;
+
+static bool is_v3(const linear *l) { return espq_call_rounding(l->call) != ESPQ_ROUND_FLOOR; }
+
+static bool has_channels(const linear *l) {
+  return is_v3(l) || l->call->graph->arithmetic == ESPQ_ARITHMETIC_V1_CHANNEL;
+}
 
 static bool is_zero(int32_t exponent) { return exponent == ESPQ_OPS_EXPONENT_ZERO; }
 
@@ -49,7 +57,7 @@ static espq_status check_types(linear *l, espq_error *err) {
 static espq_status check_weight_exponents(const linear *l, espq_error *err) {
   const espq_quant *w = l->weight;
   const char *name = l->call->in[1].name;
-  bool channels = l->call->graph->arithmetic == ESPQ_ARITHMETIC_V1_CHANNEL;
+  bool channels = has_channels(l);
   if (!w || !w->bits || (w->count != 1 && !(channels && w->count == l->oc)))
     return espq_call_fail(l->call, err, ESPQ_EUNSUPPORTED, "weight '%.100s' has %d exponents, expected %s%d", name,
                           w ? w->count : 0, channels ? "1 or " : "", channels ? l->oc : 1);
@@ -61,12 +69,11 @@ static espq_status check_weight_exponents(const linear *l, espq_error *err) {
 
 /* A bias is added as it is, so its exponent must be the one the sum has at that point. */
 static espq_status check_bias_exponent(const linear *l, const espq_port *b, espq_error *err) {
-  bool channels = l->call->graph->arithmetic == ESPQ_ARITHMETIC_V1_CHANNEL;
   if (!b->quant || !b->quant->bits) return ESPQ_OK;
   for (int c = 0; c < b->quant->count && c < l->oc; c++) {
     int64_t got = b->quant->exponent[c], want = l->out;
     if (is_zero(b->quant->exponent[c]) || is_zero(l->in) || is_zero(l->out) || is_zero(weight_exponent(l, c))) continue;
-    if (channels) want = (int64_t)l->in + weight_exponent(l, c) + 4;
+    if (has_channels(l)) want = (int64_t)l->in + weight_exponent(l, c) + (is_v3(l) ? 0 : 4);
     if (got != want)
       return espq_call_fail(l->call, err, ESPQ_EUNSUPPORTED,
                             "bias '%.100s' has exponent %" PRId64 " (channel %d), expected %" PRId64, b->name, got, c,
@@ -77,21 +84,27 @@ static espq_status check_bias_exponent(const linear *l, const espq_port *b, espq
 
 /* ---- what requant.h wants ---- */
 
-/* One int32 per channel, from as many or from a single number. */
+/* One integer per channel, from as many or from a single number. */
 static espq_status read_bias(linear *l, int input, espq_error *err) {
   if (input < 0 || !espq_port_has(l->call, input)) return ESPQ_OK;
   const espq_port *b = &l->call->in[input];
   if (!b->constant || (b->constant->count != l->oc && b->constant->count != 1))
     return espq_call_fail(l->call, err, ESPQ_EUNSUPPORTED, "bias '%.100s' must be a constant of %d numbers", b->name,
                           l->oc);
-  int32_t *ints;
+  espq_tensor *ints = NULL;
   espq_status status = check_bias_exponent(l, b, err);
-  if (!status) status = espq_tensor_int32(b->constant, &ints, err);
+  if (!status && b->constant->dtype == ESPQ_F32)
+    status = espq_call_fail(l->call, err, ESPQ_EFORMAT, "bias '%.100s' is float32, expected integers", b->name);
+  if (!status) status = espq_tensor_cast(b->constant, ESPQ_I64, &ints, err);
   if (status) return status;
   l->bias = espq_calloc((size_t)l->oc, sizeof *l->bias);
-  for (int c = 0; l->bias && c < l->oc; c++) l->bias[c] = ints[b->constant->count == 1 ? 0 : c];
-  espq_free(ints);
-  return l->bias ? ESPQ_OK : espq_fail_memory(err);
+  l->bias32 = espq_calloc((size_t)l->oc, sizeof *l->bias32);
+  for (int c = 0; l->bias && l->bias32 && c < l->oc; c++) {
+    l->bias[c] = ((const int64_t *)ints->data)[b->constant->count == 1 ? 0 : c];
+    l->bias32[c] = (int32_t)espq_fixed_clip(l->bias[c], 32);
+  }
+  espq_tensor_release(ints);
+  return l->bias && l->bias32 ? ESPQ_OK : espq_fail_memory(err);
 }
 
 static espq_sim_requant per_tensor(const linear *l) {
@@ -99,7 +112,7 @@ static espq_sim_requant per_tensor(const linear *l) {
   if (!is_zero(l->in) && !is_zero(l->out)) shift = (int64_t)l->out - l->in - weight_exponent(l, 0);
   return (espq_sim_requant){.acc_bits = l->bits == 8 ? 20 : 40,
                             .shift1 = (int)espq_fixed_clamp(shift, -SHIFT_MAX, SHIFT_MAX),
-                            .bias = l->bias};
+                            .bias = l->bias32};
 }
 
 static int32_t channel_shift(const linear *l, int channel) {
@@ -113,16 +126,31 @@ static espq_status per_channel(linear *l, espq_sim_requant *r, espq_error *err) 
   if (!l->shift2) return espq_fail_memory(err);
   for (int c = 0; c < l->oc; c++) l->shift2[c] = channel_shift(l, c);
   *r = (espq_sim_requant){
-      .acc_bits = 20, .shift1 = 4, .bias = l->bias, .mid_bits = l->bias ? 16 : 0, .shift2 = l->shift2};
+      .acc_bits = 20, .shift1 = 4, .bias = l->bias32, .mid_bits = l->bias ? 16 : 0, .shift2 = l->shift2};
   return ESPQ_OK;
+}
+
+static espq_status rounded(linear *l, espq_sim_requant *r, espq_error *err) {
+  l->shift2 = espq_calloc((size_t)l->oc, sizeof *l->shift2);
+  if (!l->shift2) return espq_fail_memory(err);
+  for (int c = 0; c < l->oc; c++)
+    l->shift2[c] = (int32_t)espq_fixed_clamp((int64_t)l->out - l->in - weight_exponent(l, c), -SHIFT_MAX, SHIFT_MAX);
+  *r = (espq_sim_requant){.rounding = espq_call_rounding(l->call), .bias64 = l->bias, .shift2 = l->shift2};
+  return ESPQ_OK;
+}
+
+/* What the operator's own activation leaves below 0. */
+static bool has_relu(const linear *l) {
+  return strcmp(espq_node_string(l->call->node, "activation", "Linear"), "Relu") == 0;
 }
 
 static espq_status make_requant(linear *l, espq_sim_requant *r, espq_error *err) {
   espq_status status = ESPQ_OK;
-  if (l->call->graph->arithmetic == ESPQ_ARITHMETIC_V1_TENSOR) *r = per_tensor(l);
+  if (is_v3(l)) status = rounded(l, r, err);
+  else if (l->call->graph->arithmetic == ESPQ_ARITHMETIC_V1_TENSOR) *r = per_tensor(l);
   else status = per_channel(l, r, err);
   /* An output of scale 0 means 0 whatever its integers are. */
-  r->out_min = is_zero(l->out) ? 0 : (int)espq_fixed_min(l->bits);
+  r->out_min = is_zero(l->out) || (is_v3(l) && has_relu(l)) ? 0 : (int)espq_fixed_min(l->bits);
   r->out_max = is_zero(l->out) ? 0 : (int)espq_fixed_max(l->bits);
   return status;
 }
@@ -162,6 +190,7 @@ espq_status espq_linear_prepare(const espq_call *call, const espq_sim_conv_param
   if (!status) status = make_requant(&l, &full.requant, err);
   if (!status) status = prepare_conv(&l, full, weights, out, err);
   espq_free(l.bias);
+  espq_free(l.bias32);
   espq_free(l.shift2);
   return status;
 }

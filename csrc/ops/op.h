@@ -86,6 +86,39 @@ enum {
   ESPQ_V1_UNMEASURED = 512 /* what a chip computes was never measured: "chip" mode's integers are our definition */
 };
 
+/* The same for ESP-DL v3: what its quantizer and its runtime do with an operator. */
+enum {
+  ESPQ_V3_QUANTIZED = 1,      /* runs on integers unless a user asks for float; others stay float */
+  ESPQ_V3_COMPUTES = 2,       /* takes the exponent of a Relu or Clip that alone reads its output */
+  ESPQ_V3_PASSIVE = 4,        /* every output has the exponent of input 0 */
+  ESPQ_V3_ALIGNS = 8,         /* every input has the exponent of the output */
+  ESPQ_V3_COMPARES = 16,      /* all inputs have one exponent; the output is a boolean */
+  ESPQ_V3_MOVES = 32,         /* integers are moved as they are, so input 0 and output have one exponent */
+  ESPQ_V3_LUT8 = 64,          /* a table of 256 entries in 8 bits */
+  ESPQ_V3_LUT16 = 128,        /* a table with interpolation steps in 16 bits */
+  ESPQ_V3_FLOAT_OUTPUT = 256, /* reads integers, writes float */
+  ESPQ_V3_REGISTERED = 512,   /* the runtime loads it; others must be rewritten or refused */
+  ESPQ_V3_SAME_KERNEL = 1024  /* the kernel is that of the q column, which rounds as the graph does; or where that
+                                is missing that of the f32 column, which moves any type */
+};
+
+/* How the exporter lays out the tensors of an operator for the runtime, whose images are NHWC. */
+typedef enum espq_v3_layout {
+  ESPQ_V3_ORIGINAL, /* everything as in ONNX */
+  ESPQ_V3_NHWC,     /* images with their channels last */
+  ESPQ_V3_UNARY,    /* the output like input 0 */
+  ESPQ_V3_BINARY,   /* the inputs alike */
+  ESPQ_V3_AXIS,     /* like input 0, the axes renumbered */
+  ESPQ_V3_CONCAT,   /* alike, or as in ONNX */
+  ESPQ_V3_SLICE     /* like input 0 where the axes are constant */
+} espq_v3_layout;
+
+typedef struct espq_v3_facts {
+  const char *domain, *name;
+  espq_v3_layout layout;
+  unsigned flags; /* ESPQ_V3_* */
+} espq_v3_facts;
+
 typedef struct espq_op {
   const char *name;
   const char *domain;
@@ -97,6 +130,7 @@ typedef struct espq_op {
   espq_status (*infer)(espq_call *call, espq_error *err);
   const espq_kernel *f32; /* NULL: no such column */
   const espq_kernel *q;   /* 8 and 16 bits; reads the width from the ports */
+  const espq_kernel *v3;  /* ESP-DL v3's integers, widths by the ports; NULL: see ESPQ_V3_SAME_KERNEL */
   unsigned v1;            /* ESPQ_V1_* */
   int weight, bias;       /* input index of weight and bias, -1: none */
   /* True when axis 0 of the inputs is not carried to axis 0 of the outputs image by image (Transpose that moves it,
@@ -111,6 +145,9 @@ typedef struct espq_op {
 const espq_op *espq_op_find(const char *domain, const char *op_type); /* NULL: unknown operator */
 size_t espq_op_count(void);
 const espq_op *espq_op_at(size_t index); /* in the order of ops.def */
+
+/* What v3.def says of an operator; nothing (ORIGINAL, no flags) where it has no line. Never NULL. */
+const espq_v3_facts *espq_op_v3(const espq_op *op);
 
 /* Sets node->op for every node that has a row; unknown operators keep NULL. */
 void espq_ops_resolve(espq_graph *graph);

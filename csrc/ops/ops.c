@@ -26,6 +26,18 @@ const espq_op *espq_op_find(const char *domain, const char *op_type) {
   return NULL;
 }
 
+const espq_v3_facts *espq_op_v3(const espq_op *op) {
+  static const espq_v3_facts rows[] = {
+#define ESPQ_V3(domain, name, layout, flags) {domain, #name, ESPQ_V3_##layout, flags},
+#include "ops/v3.def"
+#undef ESPQ_V3
+  };
+  static const espq_v3_facts nothing = {"", "", ESPQ_V3_ORIGINAL, 0};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    if (!strcmp(rows[i].name, op->name) && !strcmp(rows[i].domain, op->domain)) return &rows[i];
+  return &nothing;
+}
+
 void espq_ops_resolve(espq_graph *graph) {
   for (espq_id id = graph->first; id != ESPQ_NONE; id = graph->nodes[id].next) {
     espq_node *n = &graph->nodes[id];
@@ -60,7 +72,14 @@ espq_status espq_ops_verify(espq_graph *graph, espq_error *err) {
 
 const espq_kernel *espq_kernel_of(const espq_node *node) {
   if (!node->op) return NULL;
-  return node->column == ESPQ_COLUMN_Q ? node->op->q : node->op->f32;
+  switch (node->column) {
+    case ESPQ_COLUMN_F32: return node->op->f32;
+    case ESPQ_COLUMN_Q: return node->op->q;
+    case ESPQ_COLUMN_V3: break;
+  }
+  if (node->op->v3) return node->op->v3;
+  if (!(espq_op_v3(node->op)->flags & ESPQ_V3_SAME_KERNEL)) return NULL;
+  return node->op->q ? node->op->q : node->op->f32;
 }
 
 void espq_kernel_free(const espq_kernel *kernel, void *state) {

@@ -90,7 +90,7 @@ static espq_status pad_with(const espq_call *call, float number, espq_move *s, e
   const espq_port *y = &call->out[0];
   int exponent;
   if (y->dtype == ESPQ_F32) memcpy(s->value, &number, sizeof number);
-  else if (number != 0 && call->node->column != ESPQ_COLUMN_Q)
+  else if (number != 0 && call->node->column == ESPQ_COLUMN_F32)
     return espq_call_fail(call, err, ESPQ_EFORMAT, "a float value for a tensor of type %s", espq_dtype_name(y->dtype));
   if (y->dtype == ESPQ_F32 || number == 0) return ESPQ_OK;
   espq_status status = espq_port_exponent(call, y, &exponent, err);
@@ -107,7 +107,7 @@ static espq_status read_pad_value(const espq_call *call, espq_move *s, espq_erro
   if (!t)
     return espq_call_fail(call, err, ESPQ_EUNSUPPORTED, "value '%.100s' is computed at run time, expected a constant",
                           p->name);
-  bool fits = t->dtype == call->out[0].dtype || (t->dtype == ESPQ_F32 && call->node->column == ESPQ_COLUMN_Q);
+  bool fits = t->dtype == call->out[0].dtype || (t->dtype == ESPQ_F32 && call->node->column != ESPQ_COLUMN_F32);
   if (t->count != 1 || !fits)
     return espq_call_fail(call, err, ESPQ_EFORMAT, "value '%.100s' holds %" PRId64 " numbers of %s, expected one %s",
                           p->name, t->count, espq_dtype_name(t->dtype), espq_dtype_name(call->out[0].dtype));
@@ -115,7 +115,7 @@ static espq_status read_pad_value(const espq_call *call, espq_move *s, espq_erro
   int own = 0, want = 0;
   espq_status status = ESPQ_OK;
   memcpy(s->value, t->data, espq_tensor_bytes(t));
-  if (call->node->column != ESPQ_COLUMN_Q || !p->quant || !p->quant->bits) return ESPQ_OK;
+  if (call->node->column == ESPQ_COLUMN_F32 || !p->quant || !p->quant->bits) return ESPQ_OK;
   status = espq_port_exponent(call, p, &own, err);
   if (!status) status = espq_port_exponent(call, &call->out[0], &want, err);
   if (status || own == want) return status;

@@ -16,7 +16,7 @@ static bool is_maximum(const espq_call *call) { return strstr(call->node->op_typ
 /* Integers of the integer column, or what ONNX allows. */
 static espq_status check_type(const espq_call *call, espq_error *err) {
   unsigned bytes = ESPQ_TYPES(ESPQ_I8) | ESPQ_TYPES(ESPQ_U8);
-  if (call->node->column == ESPQ_COLUMN_Q) return espq_port_number(call, 0, err);
+  if (call->node->column != ESPQ_COLUMN_F32) return espq_port_number(call, 0, err);
   bool bytes_too = strcmp(call->node->op_type, "MaxPool") == 0;
   return espq_port_type(call, 0, ESPQ_TYPES_FLOAT | (bytes_too ? bytes : 0), err);
 }
@@ -224,6 +224,7 @@ static espq_status finish_q(espq_call *call, pool_q *s, espq_prepared *out, espq
   s->empty = s->n == 0 || channels == 0;
   espq_status status = read_exponents(call, s, err);
   if (status) return status;
+  s->pool.rounding = espq_call_rounding(call);
   if (!s->empty && espq_sim_pool_check(&s->pool, err)) return espq_call_prefix(call, err);
   pool_q *state = espq_alloc(sizeof *state);
   if (!state) return espq_fail_memory(err);
@@ -306,7 +307,7 @@ static const espq_kernel global_average_q = {prepare_global_average_q, run_q, NU
 static const char *why_not(const espq_call *call, char *text, size_t size) {
   if (call->nout > 1 && call->out[1].present)
     return espq_reason(text, size, "its second output, Indices, has no integer form; remove it from the model");
-  if (call->node->column != ESPQ_COLUMN_Q && call->in[0].dtype != ESPQ_F32 && call->in[0].dtype != ESPQ_DTYPE_NONE)
+  if (call->node->column == ESPQ_COLUMN_F32 && call->in[0].dtype != ESPQ_F32 && call->in[0].dtype != ESPQ_DTYPE_NONE)
     return espq_reason(text, size, "its input has type %s; export the model in float32",
                        espq_dtype_name(call->in[0].dtype));
   if (call->in[0].shape.rank > 4)

@@ -8,7 +8,8 @@ enum { REGISTER_BYTES = 16, ROW = 512, INDENT = 8, WIDTH = 6, MAX_LOOPS = 5 };
 
 /* --- targets --- */
 
-#define ESPQ_TARGET(runtime, chip, order) {runtime, chip, ESPQ_ORDER_##order},
+#define ESPQ_TARGET(runtime, chip, group, order, rounding, per_channel, bias8, bias16) \
+  {runtime, chip, group, ESPQ_ORDER_##order, ESPQ_ROUND_##rounding, per_channel, bias8, bias16},
 static const espq_target targets[] = {
 #include "quant/targets.def"
 };

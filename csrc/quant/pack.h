@@ -15,13 +15,17 @@
 #ifndef ESPQ_QUANT_PACK_H
 #define ESPQ_QUANT_PACK_H
 
+#include "sim/fixed.h"
 #include "tensor/tensor.h"
 
 typedef enum espq_filter_order { ESPQ_ORDER_PLAIN, ESPQ_ORDER_BLOCKED } espq_filter_order;
 
 typedef struct espq_target {
-  const char *runtime, *chip;
+  const char *runtime, *chip, *group;
   espq_filter_order order;
+  espq_rounding rounding;
+  bool per_channel;
+  int bias_bits_8, bias_bits_16;
 } espq_target;
 
 /* All rows of targets.def; *count of them. */

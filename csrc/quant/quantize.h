@@ -1,7 +1,7 @@
 /* quantize.h - tensors to integers and back, with one exponent or one per slice of an axis.
  *
  *   int32_t e[] = {-7, -6};
- *   espq_integers to = {8, ESPQ_HALF_EVEN};
+ *   espq_integers to = {8, ESPQ_ROUND_HALF_EVEN};
  *   espq_quantize(weight, to, e, 2, 0, isa, &q, err);      -- weight of two output channels on axis 0
  */
 #ifndef ESPQ_QUANT_QUANTIZE_H

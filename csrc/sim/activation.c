@@ -17,7 +17,7 @@ typedef struct plan {
 static plan make_plan(espq_sim_format format, int64_t count, const int32_t *slopes, int slope_exponent, espq_isa isa) {
   int64_t right = -(int64_t)slope_exponent;
   plan plan = {.format = format, .isa = isa, .right = right};
-  plan.scale = espq_lanes_scale_to(right, espq_sim_format_bits(format));
+  plan.scale = espq_lanes_scale_to(ESPQ_ROUND_FLOOR, right, espq_sim_format_bits(format));
   for (int64_t i = 0; i < count; i++)
     if (slopes[i] < -(1 << 15) || slopes[i] > 1 << 15) plan.wide = true;
   return plan;

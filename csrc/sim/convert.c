@@ -69,14 +69,46 @@ void espq_sim_dequantize(int64_t count, espq_sim_format format, const void *q, i
   }
 }
 
-void espq_sim_requantize(int64_t count, espq_sim_format in_format, const void *in, int in_exponent,
-                         espq_sim_format out_format, void *out, int out_exponent, espq_isa isa) {
+void espq_sim_quantize_by(espq_rounding rounding, int64_t count, const float *x, int exponent, espq_sim_format format,
+                          void *q, espq_isa isa) {
   espq_lanes lanes;
-  espq_lanes_scale scale = espq_lanes_scale_to((int64_t)out_exponent - in_exponent, espq_sim_format_bits(out_format));
+  if (rounding == ESPQ_ROUND_HALF_EVEN) {
+    espq_sim_quantize(count, x, exponent, format, q, isa);
+    return;
+  }
+  for (int64_t i = 0; i < count; i += ESPQ_LANES) {
+    int n = block_at(i, count), bits = espq_sim_format_bits(format);
+    for (int k = 0; k < n; k++) lanes.v[k] = (int32_t)espq_fixed_round(rounding, (double)x[i + k], exponent, bits);
+    for (int k = n; k < espq_lanes_rounded(n); k++) lanes.v[k] = 0;
+    espq_lanes_store(isa, format, &lanes, n, q, i);
+  }
+}
+
+void espq_sim_requantize(espq_rounding rounding, int64_t count, espq_sim_format in_format, const void *in,
+                         int in_exponent, espq_sim_format out_format, void *out, int out_exponent, espq_isa isa) {
+  espq_lanes lanes;
+  int bits = espq_sim_format_bits(out_format);
+  espq_lanes_scale scale = espq_lanes_scale_to(rounding, (int64_t)out_exponent - in_exponent, bits);
   for (int64_t i = 0; i < count; i += ESPQ_LANES) {
     int n = block_at(i, count);
     espq_lanes_load(isa, in_format, in, i, 1, n, &lanes);
     espq_lanes_apply(isa, &scale, n, &lanes);
     espq_lanes_store(isa, out_format, &lanes, n, out, i);
+  }
+}
+
+void espq_sim_table(espq_rounding rounding, int64_t count, espq_sim_format format, const void *x, int32_t entries,
+                    const int32_t *table, void *y, espq_isa isa) {
+  espq_lanes lanes;
+  int bits = espq_sim_format_bits(format), shift = 0;
+  while (bits == 16 && 65536 >> shift > entries) shift++;
+  for (int64_t i = 0; i < count; i += ESPQ_LANES) {
+    int n = block_at(i, count);
+    espq_lanes_load(isa, format, x, i, 1, n, &lanes);
+    for (int k = 0; k < n; k++) {
+      int64_t index = (int64_t)lanes.v[k] - espq_fixed_min(bits);
+      lanes.v[k] = table[espq_fixed_shift(rounding, index, shift)];
+    }
+    espq_lanes_store(isa, format, &lanes, n, y, i);
   }
 }

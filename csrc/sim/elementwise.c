@@ -32,9 +32,9 @@ static plan make_plan(const espq_sim_binary *p) {
   } else {
     plan.right = eo - ea - eb;
   }
-  plan.scale = espq_lanes_scale_to(plan.right, bits);
-  plan.a_scale = espq_lanes_scale_to(eo - ea, bits);
-  plan.b_scale = espq_lanes_scale_to(eo - eb, bits);
+  plan.scale = espq_lanes_scale_to(p->op == ESPQ_SIM_MUL ? p->rounding : ESPQ_ROUND_FLOOR, plan.right, bits);
+  plan.a_scale = espq_lanes_scale_to(ESPQ_ROUND_FLOOR, eo - ea, bits);
+  plan.b_scale = espq_lanes_scale_to(ESPQ_ROUND_FLOOR, eo - eb, bits);
   return plan;
 }
 

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "base/isa.h"
+#include "sim/fixed.h"
 #include "sim/format.h"
 
 /* ---- two operands ---- */
@@ -25,7 +26,7 @@ typedef enum espq_sim_op {
   ESPQ_SIM_ADD, /* the operand with the smaller exponent is floored to the larger one e; then
                    y = clip(floor((a + b) * 2^(e - eo))): two floors, as the chip does */
   ESPQ_SIM_SUB, /* y = clip(floor((a * 2^ea - b * 2^eb) / 2^eo)) */
-  ESPQ_SIM_MUL, /* y = clip(floor(a * b * 2^(ea + eb - eo))) */
+  ESPQ_SIM_MUL, /* y = clip(a * b * 2^(ea + eb - eo)), rounded as asked for */
   ESPQ_SIM_MAX, /* each operand is brought to eo, floor and clip; then the larger one */
   ESPQ_SIM_MIN
 } espq_sim_op;
@@ -34,6 +35,7 @@ typedef struct espq_sim_binary {
   espq_sim_op op;
   espq_sim_format format;
   int ea, eb, eo;
+  espq_rounding rounding; /* of MUL; the others floor, and ESP-DL v3 gives them equal exponents */
   espq_isa isa;
 } espq_sim_binary;
 

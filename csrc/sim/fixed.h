@@ -14,6 +14,8 @@
 #include <math.h>
 #include <stdint.h>
 
+typedef enum espq_rounding { ESPQ_ROUND_FLOOR, ESPQ_ROUND_HALF_UP, ESPQ_ROUND_HALF_EVEN } espq_rounding;
+
 static inline int64_t espq_fixed_clamp(int64_t v, int64_t lo, int64_t hi) { return v < lo ? lo : v > hi ? hi : v; }
 
 /* The smallest and largest signed integer of `bits` bits, 1 <= bits <= 64; bits 0 means 64. */
@@ -56,24 +58,34 @@ static inline int64_t espq_fixed_half_even(int64_t v, int64_t right) {
   return quotient + (rest > half || (rest == half && (quotient & 1)));
 }
 
+/* v / 2^right, rounded as the chip at hand does. */
+static inline int64_t espq_fixed_shift(espq_rounding rounding, int64_t v, int64_t right) {
+  if (rounding == ESPQ_ROUND_FLOOR) return espq_fixed_floor(v, right);
+  return rounding == ESPQ_ROUND_HALF_UP ? espq_fixed_half_up(v, right) : espq_fixed_half_even(v, right);
+}
+
+/* The integer nearest to x, or below it; NaN gives 0. The sum x + 1/2 is not made: it would round by itself. */
+static inline double espq_fixed_nearest(espq_rounding rounding, double x) {
+  if (x != x) return 0;
+  if (rounding == ESPQ_ROUND_HALF_EVEN) return nearbyint(x);
+  double below = floor(x);
+  return rounding == ESPQ_ROUND_HALF_UP && x - below >= 0.5 ? below + 1 : below;
+}
+
 /* floor(a / b), b > 0. */
 static inline int64_t espq_fixed_divide(int64_t a, int64_t b) { return a / b - (a % b < 0); }
 
-/* How the runtimes of ESP-DL v3 round: ties to the even integer (P4), or up (all other chips). */
-typedef enum espq_rounding { ESPQ_HALF_EVEN, ESPQ_HALF_UP } espq_rounding;
-
-/* x / 2^exponent to the nearest integer, saturated to bits <= 64; NaN gives 0. */
-static inline int64_t espq_fixed_quantize_by(float x, int64_t exponent, int bits, espq_rounding rounding) {
-  if (x != x) return 0;
-  double scaled = ldexp((double)x, (int)espq_fixed_clamp(-exponent, -2000, 2000)), below = floor(scaled);
+/* x / 2^exponent, rounded and saturated to bits <= 64 bits; NaN gives 0. */
+static inline int64_t espq_fixed_round(espq_rounding rounding, double x, int64_t exponent, int bits) {
+  double scaled = ldexp(x, (int)espq_fixed_clamp(-exponent, -2000, 2000));
   if (scaled <= (double)espq_fixed_min(bits)) return espq_fixed_min(bits);
   if (scaled >= (double)espq_fixed_max(bits)) return espq_fixed_max(bits);
-  return (int64_t)(rounding == ESPQ_HALF_UP ? below + (scaled - below >= 0.5) : nearbyint(scaled));
+  return (int64_t)espq_fixed_nearest(rounding, scaled);
 }
 
-/* The same with ties to even, for bits <= 32. */
+/* The same to the nearest integer, ties to even: ESP-DL v1. */
 static inline int64_t espq_fixed_quantize(float x, int64_t exponent, int bits) {
-  return espq_fixed_quantize_by(x, exponent, bits, ESPQ_HALF_EVEN);
+  return espq_fixed_round(ESPQ_ROUND_HALF_EVEN, (double)x, exponent, bits);
 }
 
 /* q * 2^exponent as the nearest float (or infinity). */

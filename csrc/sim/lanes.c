@@ -85,12 +85,38 @@ void espq_lanes_store(espq_isa isa, espq_sim_format format, const espq_lanes *in
 
 /* ---- scaling ---- */
 
-espq_lanes_scale espq_lanes_scale_to(int64_t right, int bits) {
-  return (espq_lanes_scale){.right = (int)espq_fixed_clamp(right, 0, 31),
+espq_lanes_scale espq_lanes_scale_to(espq_rounding rounding, int64_t right, int bits) {
+  if (rounding != ESPQ_ROUND_FLOOR && right > 31) return (espq_lanes_scale){.right = 31}; /* all are 0 */
+  return (espq_lanes_scale){.rounding = right > 0 ? rounding : ESPQ_ROUND_FLOOR,
+                            .right = (int)espq_fixed_clamp(right, 0, 31),
                             .left = (int)-espq_fixed_clamp(right, -16, 0),
                             .lo = (int32_t)espq_fixed_min(bits),
                             .hi = (int32_t)espq_fixed_max(bits)};
 }
+
+ESPQ_BODY void half_up_body(int right, int32_t lo, int32_t hi, int n, int32_t *restrict v) {
+  for (int i = 0; i < n; i += 16)
+    for (int j = 0; j < 16; j++) {
+      int32_t x = (v[i + j] >> right) + ((v[i + j] >> (right - 1)) & 1);
+      x = x < lo ? lo : x;
+      v[i + j] = x > hi ? hi : x;
+    }
+}
+
+ESPQ_BODY void half_even_body(int right, int32_t lo, int32_t hi, int n, int32_t *restrict v) {
+  uint32_t half = (uint32_t)1 << (right - 1);
+  for (int i = 0; i < n; i += 16)
+    for (int j = 0; j < 16; j++) {
+      int32_t x = v[i + j] >> right;
+      uint32_t rest = (uint32_t)v[i + j] - ((uint32_t)x << right);
+      x += (rest > half) | ((rest == half) & (x & 1));
+      x = x < lo ? lo : x;
+      v[i + j] = x > hi ? hi : x;
+    }
+}
+
+ESPQ_VERSIONS(half_up, (int right, int32_t lo, int32_t hi, int n, int32_t *restrict v), (right, lo, hi, n, v))
+ESPQ_VERSIONS(half_even, (int right, int32_t lo, int32_t hi, int n, int32_t *restrict v), (right, lo, hi, n, v))
 
 /* What the cut to 16 bits changes would saturate anyway; after it a left shift of 16 fits 32 bits. */
 ESPQ_BODY void scale_body(int right, int left, int32_t lo, int32_t hi, int n, int32_t *restrict v) {
@@ -109,5 +135,10 @@ ESPQ_VERSIONS(scale, (int right, int left, int32_t lo, int32_t hi, int n, int32_
               (right, left, lo, hi, n, v))
 
 void espq_lanes_apply(espq_isa isa, const espq_lanes_scale *s, int n, espq_lanes *lanes) {
-  scale_versions[isa](s->right, s->left, s->lo, s->hi, espq_lanes_rounded(n), lanes->v);
+  int whole = espq_lanes_rounded(n);
+  switch (s->rounding) {
+    case ESPQ_ROUND_FLOOR: scale_versions[isa](s->right, s->left, s->lo, s->hi, whole, lanes->v); break;
+    case ESPQ_ROUND_HALF_UP: half_up_versions[isa](s->right, s->lo, s->hi, whole, lanes->v); break;
+    case ESPQ_ROUND_HALF_EVEN: half_even_versions[isa](s->right, s->lo, s->hi, whole, lanes->v); break;
+  }
 }

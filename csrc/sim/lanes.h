@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/isa.h"
+#include "sim/fixed.h"
 #include "sim/format.h"
 
 enum { ESPQ_LANES = 512 };
@@ -28,13 +29,15 @@ void espq_lanes_load(espq_isa isa, espq_sim_format format, const void *array, in
 /* To the elements first.. of array; the values fit the format. */
 void espq_lanes_store(espq_isa isa, espq_sim_format format, const espq_lanes *in, int n, void *array, int64_t first);
 
-/* v = clamp(floor(v / 2^right), lo, hi) as in fixed.h, with lo and hi of at most 16 bits. */
+/* v = clamp(v / 2^right, lo, hi), rounded as in fixed.h, with lo and hi of at most 16 bits. Rounded otherwise than by floor,
+ * |v| is at most 2^30. */
 typedef struct espq_lanes_scale {
+  espq_rounding rounding;
   int right, left;
   int32_t lo, hi;
 } espq_lanes_scale;
 
-espq_lanes_scale espq_lanes_scale_to(int64_t right, int bits);
+espq_lanes_scale espq_lanes_scale_to(espq_rounding rounding, int64_t right, int bits);
 void espq_lanes_apply(espq_isa isa, const espq_lanes_scale *scale, int n, espq_lanes *lanes);
 
 #endif

@@ -143,11 +143,17 @@ ESPQ_VERSIONS(sum_window16, (const window *w, size_t offset, int n, int32_t *sum
 /* ---- averages ---- */
 
 typedef struct divisor {
+  espq_rounding rounding;
   int64_t count, right, lo, hi; /* right: shift from sum to output exponent */
+  float factor;                 /* rounding not FLOOR: what a sum is multiplied by */
 } divisor;
 
-/* clip(floor(sum / (count * 2^right))) */
+/* clip(floor(sum / (count * 2^right))), or ESP-DL v3's product */
 static int64_t divide(const divisor *d, int64_t sum) {
+  if (d->rounding != ESPQ_ROUND_FLOOR) {
+    double y = espq_fixed_nearest(d->rounding, (double)((float)sum * d->factor));
+    return y < (double)d->lo ? d->lo : y > (double)d->hi ? d->hi : (int64_t)y;
+  }
   if (d->right >= 0) /* floors in sequence are one floor */
     return espq_fixed_clamp(espq_fixed_divide(espq_fixed_floor(sum, d->right), d->count), d->lo, d->hi);
   /* Beyond this the quotient is more than 16 bits; up to it sum * 2^left fits. */
@@ -178,7 +184,7 @@ static void average_narrow(const espq_sim_pool *p, const divisor *d, const windo
   (p->bits == 8 ? sum_window8_versions : sum_window16_versions)[p->isa](w, offset, n, v->v);
   int32_t stored = p->bits == 8 ? (int32_t)(128 * w->rows * w->columns) : 0;
   for (int j = 0; j < n; j++) v->v[j] -= stored;
-  if (d->right >= 0) {
+  if (d->right >= 0 && d->rounding == ESPQ_ROUND_FLOOR) {
     int right = d->right < 31 ? (int)d->right : 31;
     divide_lanes_versions[p->isa](n, right, (double)d->count, (int32_t)d->lo, (int32_t)d->hi, v->v);
     return;
@@ -201,7 +207,9 @@ static void average_wide(const espq_sim_pool *p, const divisor *d, const window 
 }
 
 static void average_pixel(const espq_sim_pool *p, const window *w, int channels, void *out) {
-  divisor d = {.count = w->count,
+  divisor d = {.rounding = p->rounding,
+               .factor = ldexpf(1.0f / (float)((int64_t)p->kh * p->kw), p->e_in - p->e_out),
+               .count = w->count,
                .right = (int64_t)p->e_out - p->e_in,
                .lo = espq_fixed_min(p->bits),
                .hi = espq_fixed_max(p->bits)};

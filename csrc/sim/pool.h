@@ -4,7 +4,8 @@
  * floor to the output exponent: y = clip(floor(sum * 2^(e_in - e_out) / count)). The count of a window
  * is the number of its elements inside of the image (count_include_pad false) or of image and pads
  * (true); what sticks out beyond the pads (ceil_mode) never counts. A window without any element gives
- * 0. Global pooling is a window of the size of the image.
+ * 0. Global pooling is a window of the size of the image. Where rounding is not FLOOR, the average is ESP-DL v3's:
+ * y = clip(round(float32(sum) * float32(2^(e_in - e_out) / (kh * kw)))), pads counted, the product in float32.
  *
  *   espq_sim_pool p = {.kind = ESPQ_SIM_POOL_MAX, .bits = 8, .channels = 32, .ih = 28, .iw = 28,
  *     .oh = 14, .ow = 14, .kh = 2, .kw = 2, .sh = 2, .sw = 2, .dh = 1, .dw = 1, .isa = isa};
@@ -19,6 +20,7 @@
 
 #include "base/error.h"
 #include "base/isa.h"
+#include "sim/fixed.h"
 
 typedef enum espq_sim_pool_kind { ESPQ_SIM_POOL_MAX, ESPQ_SIM_POOL_AVERAGE } espq_sim_pool_kind;
 
@@ -30,6 +32,7 @@ typedef struct espq_sim_pool {
   int pt, pl, pb, pr;
   bool count_include_pad; /* average */
   int e_in, e_out;        /* average; max keeps the integers */
+  espq_rounding rounding; /* average */
   espq_isa isa;
 } espq_sim_pool;
 

@@ -213,6 +213,7 @@ static void choose_rows(espq_requant_plan *plan, int bits, int channels, bool la
 }
 
 static espq_status check_spec(const espq_sim_requant *spec, int bits, espq_error *err) {
+  if (spec->rounding != ESPQ_ROUND_FLOOR && !spec->shift2) return espq_fail(err, ESPQ_EBUG, "no shifts");
   if (spec->acc_bits < 0 || spec->acc_bits > 62 || spec->mid_bits < 0 || spec->mid_bits > 32)
     return espq_fail(err, ESPQ_EBUG, "requantization to %d and %d bits", spec->acc_bits, spec->mid_bits);
   if (spec->out_min > 0 || spec->out_max < 0 || spec->out_min < espq_fixed_min(bits) ||
@@ -227,8 +228,12 @@ espq_status espq_requant_prepare(espq_requant_plan *plan, const espq_sim_requant
   espq_status status = check_spec(spec, bits, err);
   if (!status) status = allocate(plan, (size_t)espq_layout_channels(ESPQ_NHWC16, channels), err);
   if (status) return status;
-  set_channels(plan, spec, channels);
   plan->spec = *spec;
+  if (spec->rounding != ESPQ_ROUND_FLOOR) {
+    espq_requant_prepare_v3(plan, spec, bits, channels, acc_bound, isa);
+    return ESPQ_OK;
+  }
+  set_channels(plan, spec, channels);
   plan->spec.bias = plan->bias;
   plan->spec.shift2 = plan->shift2;
   plan->mid_lo = (int32_t)espq_fixed_min(spec->mid_bits ? spec->mid_bits : 32);

@@ -1,6 +1,10 @@
 /* requant.h - from an accumulator to an output integer.
  *
- * One chain covers the configurations of ESP-DL v1; which steps do something is data:
+ * ESP-DL v3 (rounding is not FLOOR) rounds once:
+ *
+ *   y = clamp(round((sum + bias64[c]) / 2^shift2[c]), out_min, out_max)        bias64 NULL: no bias; shift2 is given
+ *
+ * For v1 (rounding FLOOR), one chain covers the configurations of ESP-DL v1; which steps do something is data:
  *
  *   v = clip(sum, acc_bits)                    accumulator of the chip; 0: as it is
  *   v = floor(v / 2^shift1)
@@ -25,10 +29,13 @@
 
 #include "base/error.h"
 #include "base/isa.h"
+#include "sim/fixed.h"
 
 #define ESPQ_SIM_SHIFT_ZERO INT32_MAX
 
 typedef struct espq_sim_requant {
+  espq_rounding rounding;
+  const int64_t *bias64; /* [channels], v3 */
   int acc_bits;
   int shift1;
   const int32_t *bias; /* [channels] */
@@ -78,6 +85,10 @@ struct espq_requant_plan {
 espq_status espq_requant_prepare(espq_requant_plan *plan, const espq_sim_requant *spec, int bits, int channels,
                                  int64_t acc_bound, espq_isa isa, espq_error *err);
 void espq_requant_free(espq_requant_plan *plan);
+
+/* The part of it that is for v3 (requant_v3.c): the arrays are there, and zero. */
+void espq_requant_prepare_v3(espq_requant_plan *plan, const espq_sim_requant *spec, int bits, int channels,
+                             int64_t acc_bound, espq_isa isa);
 
 /* Bytes of the arrays of a plan for that many stored channels. */
 static inline size_t espq_requant_bytes(size_t stored) { return stored * (sizeof(int64_t) + 8 * sizeof(int32_t)); }

@@ -17,6 +17,7 @@ typedef struct data {
   size_t in_count, out_count;
   void *weights, *in, *out, *expected;
   int32_t *bias, *shift2;
+  int64_t *bias64;
 } data;
 
 /* ---- raw elements ---- */
@@ -51,6 +52,10 @@ static int64_t naive_sum(const data *d, int image, int o, int oy, int ox) {
 }
 
 static int naive_requantize(const espq_sim_requant *r, int64_t sum, int c) {
+  if (r->rounding != ESPQ_ROUND_FLOOR) {
+    int64_t y = espq_fixed_shift(r->rounding, sum + (r->bias64 ? r->bias64[c] : 0), r->shift2[c]);
+    return (int)espq_fixed_clamp(y, r->out_min, r->out_max);
+  }
   int64_t v = espq_fixed_floor(espq_fixed_clip(sum, r->acc_bits), r->shift1);
   v = espq_fixed_clip(v, 62) + (r->bias ? r->bias[c] : 0);
   v = espq_fixed_clip(v, r->mid_bits);
@@ -114,6 +119,23 @@ static void fill_requant(data *d) {
   }
 }
 
+/* The same for ESP-DL v3. */
+static void fill_requant_v3(data *d) {
+  espq_sim_requant *r = &d->p.requant;
+  int bits = d->p.bits, hi = (int)espq_fixed_max(bits), most = bits == 8 ? 14 : 28;
+  *r = (espq_sim_requant){.rounding = random_bits() % 2 ? ESPQ_ROUND_HALF_UP : ESPQ_ROUND_HALF_EVEN,
+                          .bias64 = random_bits() % 4 ? d->bias64 : NULL,
+                          .shift2 = d->shift2,
+                          .out_min = random_bits() % 3 ? -hi - 1 : 0,
+                          .out_max = hi};
+  int one = random_between(random_bits() % 4 ? 0 : -20, most);
+  bool per_channel = random_bits() % 2, extreme = random_bits() % 8 == 0;
+  for (int c = 0; c < d->p.oc; c++) {
+    d->shift2[c] = per_channel ? random_between(0, most) : one;
+    d->bias64[c] = (int64_t)random_value(bits == 8 ? 16 : 28) * (extreme ? 4096 : 1);
+  }
+}
+
 /* A requantization that saturates nothing: a wrong bit in the upper half of a large sum is seen. */
 static void show_sums(data *d) {
   espq_sim_requant *r = &d->p.requant;
@@ -133,8 +155,9 @@ static bool allocate(data *d) {
   d->out = malloc(d->out_count * bytes);
   d->expected = malloc(d->out_count * bytes);
   d->bias = malloc((size_t)p->oc * 4);
+  d->bias64 = malloc((size_t)p->oc * 8);
   d->shift2 = malloc((size_t)p->oc * 4);
-  return d->weights && d->in && d->out && d->expected && d->bias && d->shift2;
+  return d->weights && d->in && d->out && d->expected && d->bias && d->bias64 && d->shift2;
 }
 
 static void release(data *d) {
@@ -143,6 +166,7 @@ static void release(data *d) {
   free(d->out);
   free(d->expected);
   free(d->bias);
+  free(d->bias64);
   free(d->shift2);
 }
 
@@ -176,7 +200,8 @@ static void run_isa(data *d, espq_isa isa) {
 static void run_case(data *d, int mode) {
   if (allocate(d)) {
     fill(d, mode);
-    fill_requant(d);
+    if (random_bits() % 2) fill_requant(d);
+    else fill_requant_v3(d);
     if (mode != MODE_RANDOM) show_sums(d);
     naive_conv(d);
     for (int isa = 0; isa <= (int)espq_isa_detect(); isa++) run_isa(d, (espq_isa)isa);

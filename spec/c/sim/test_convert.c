@@ -50,14 +50,37 @@ static void test_dequantize(int count, int exponent, espq_sim_format format) {
 static void test_requantize(int count, int from, int to, espq_sim_format in, espq_sim_format out) {
   void *x = array_random(in, count), *y = array_new(out, count);
   for (int isa = 0; isa <= (int)espq_isa_detect(); isa++) {
-    espq_sim_requantize(count, in, x, from, out, y, to, (espq_isa)isa);
-    bool same = true;
-    for (int i = 0; i < count; i++)
-      same &= array_get(out, y, i) ==
-              espq_fixed_clip(espq_fixed_floor(array_get(in, x, i), (int64_t)to - from), espq_sim_format_bits(out));
-    CHECK(same);
+    for (int rounding = 0; rounding < 3; rounding++) {
+      espq_sim_requantize((espq_rounding)rounding, count, in, x, from, out, y, to, (espq_isa)isa);
+      bool same = true;
+      for (int i = 0; i < count; i++) {
+        int64_t v = espq_fixed_shift((espq_rounding)rounding, array_get(in, x, i), (int64_t)to - from);
+        same &= array_get(out, y, i) == espq_fixed_clip(v, espq_sim_format_bits(out));
+      }
+      CHECK(same);
+    }
   }
   free(x), free(y);
+}
+
+/* Every integer, on every instruction set, with steps and without. */
+static void test_table(int bits, int entries) {
+  int count = 1 << bits, step = bits == 8 ? 1 : 65536 / (entries - 1);
+  espq_sim_format format = bits == 8 ? ESPQ_SIM_I8 : ESPQ_SIM_I16;
+  void *x = array_new(format, count), *y = array_new(format, count);
+  int32_t *table = malloc((size_t)entries * sizeof *table);
+  for (int i = 0; i < entries; i++) table[i] = random_value(bits);
+  for (int i = 0; i < count; i++) array_set(format, x, i, i - count / 2);
+  for (int rounding = 1; rounding < 3; rounding++) {
+    bool same = true;
+    espq_sim_table((espq_rounding)rounding, count, format, x, entries, table, y, espq_isa_detect());
+    for (int i = 0; i < count; i++) {
+      double index = espq_fixed_nearest((espq_rounding)rounding, (double)i / step);
+      same &= array_get(format, y, i) == table[(int)index];
+    }
+    CHECK(same);
+  }
+  free(table), free(x), free(y);
 }
 
 int main(void) {
@@ -71,5 +94,9 @@ int main(void) {
     test_requantize(counts[i % 7], exponents[random_bits() % EXPONENTS], random_between(-20, 20),
                     (espq_sim_format)(i % 3), (espq_sim_format)(i / 3 % 3));
   for (int from = -20; from <= 20; from++) test_requantize(300, from, 0, ESPQ_SIM_I16, ESPQ_SIM_I8_OFFSET);
+  test_table(8, 256);
+  test_table(16, 2049);
+  test_table(16, 257);
+  test_table(16, 65537);
   return check_report();
 }

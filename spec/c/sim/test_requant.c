@@ -28,7 +28,19 @@ static wide shift(wide v, int64_t right) {
   return v;
 }
 
+/* round(v / 2^right) */
+static wide rounded(espq_rounding rounding, wide v, int64_t right) {
+  if (right <= 0 || right > 100) return right <= 0 ? shift(v, right) : 0;
+  wide q = v >> right, rest = v - q * ((wide)1 << right), half = (wide)1 << (right - 1);
+  if (rounding == ESPQ_ROUND_HALF_UP) return q + (rest >= half);
+  return q + (rest > half || (rest == half && q % 2 != 0));
+}
+
 static int64_t naive(const espq_sim_requant *r, int64_t sum, int c) {
+  if (r->rounding != ESPQ_ROUND_FLOOR) {
+    wide y = rounded(r->rounding, (wide)sum + (r->bias64 ? r->bias64[c] : 0), r->shift2[c]);
+    return y < r->out_min ? r->out_min : y > r->out_max ? r->out_max : (int64_t)y;
+  }
   wide v = shift(clip(sum, r->acc_bits), r->shift1);
   v = clip(v + (r->bias ? r->bias[c] : 0), r->mid_bits);
   if (r->shift2) v = r->shift2[c] == ESPQ_SIM_SHIFT_ZERO ? 0 : shift(v, r->shift2[c]);
@@ -51,7 +63,23 @@ static int32_t random_bias(int kind) {
   return random_between(-40000, 40000);
 }
 
-static espq_sim_requant random_spec(int bits, int32_t *bias, int32_t *shift2) {
+/* ESP-DL v3, with biases of up to 62 bits. */
+static espq_sim_requant random_v3(espq_sim_requant r, int64_t *bias, int32_t *shift2) {
+  r.rounding = random_bits() % 2 ? ESPQ_ROUND_HALF_UP : ESPQ_ROUND_HALF_EVEN;
+  int size = random_bits() % 2 ? random_between(1, 16) : random_between(1, 62);
+  bool plain = random_bits() % 2;
+  for (int c = 0; c < CHANNELS; c++) {
+    bias[c] = (int64_t)(((uint64_t)random_bits() << 32 | random_bits()) >> 1) >> (63 - size);
+    if (random_bits() % 2) bias[c] = -bias[c];
+    shift2[c] = plain ? random_between(0, 20) : random_shift();
+  }
+  r.bias64 = random_bits() % 4 ? bias : NULL;
+  r.bias = NULL;
+  r.shift2 = shift2;
+  return r;
+}
+
+static espq_sim_requant random_spec(int bits, int32_t *bias, int64_t *bias64, int32_t *shift2) {
   static const int acc_bits[] = {0, 20, 32, 40}, mid_bits[] = {0, 0, 8, 16, 16, 20, 31, 32};
   espq_sim_requant r = {.acc_bits = acc_bits[random_bits() % 4],
                         .shift1 = random_shift(),
@@ -68,7 +96,7 @@ static espq_sim_requant random_spec(int bits, int32_t *bias, int32_t *shift2) {
   }
   if (random_bits() % 4) r.bias = bias;
   if (random_bits() % 3) r.shift2 = shift2;
-  return r;
+  return random_bits() % 2 ? r : random_v3(r, bias64, shift2);
 }
 
 /* |sum| <= bound, of any magnitude below. */
@@ -100,8 +128,9 @@ static bool shift_agrees(const espq_requant_plan *plan, const espq_sim_requant *
 }
 
 static void test_plan(int bits, int64_t bound) {
+  int64_t bias64[CHANNELS];
   int32_t bias[CHANNELS], shift2[CHANNELS];
-  espq_sim_requant spec = random_spec(bits, bias, shift2);
+  espq_sim_requant spec = random_spec(bits, bias, bias64, shift2);
   _Alignas(64) int64_t acc64[ROWS * STORED] = {0};
   _Alignas(64) int32_t acc32[ROWS * STORED];
   for (int i = 0; i < ROWS * STORED; i++) {
@@ -119,9 +148,9 @@ static void test_plan(int bits, int64_t bound) {
       same &= get(bits, out, i) == (c < CHANNELS ? naive(&spec, acc64[i], c) : 0);
     }
     if (!CHECK(same))
-      fprintf(stderr, "%s bits %d bound %lld acc %d shift1 %d mid %d bias %d shift2 %d\n", espq_isa_name((espq_isa)isa),
-              bits, (long long)bound, spec.acc_bits, spec.shift1, spec.mid_bits, spec.bias != NULL,
-              spec.shift2 != NULL);
+      fprintf(stderr, "%s rounding %d bits %d bound %lld acc %d shift1 %d mid %d bias %d shift2 %d\n",
+              espq_isa_name((espq_isa)isa), (int)spec.rounding, bits, (long long)bound, spec.acc_bits, spec.shift1,
+              spec.mid_bits, spec.bias != NULL, spec.shift2 != NULL);
     espq_requant_free(&plan);
   }
 }
