@@ -53,7 +53,7 @@ module {
   exponent_of_bias = "(input_exponent, weight_exponent)\nThe exponent of a per-channel bias.",
   exponent_of_scale = "(scale)\nThe exponent of a scale; nil if it is no power of two.",
   -- export
-  targets = "()\nWhat coefficients can be written for, a list of {runtime =, chip =}.",
+  targets = "()\nWhat files can be written for: {runtime, chip, group, order, rounding, per_channel, bias_bits_8, ...}.",
   pack_filter = '(t, {axes = "oihw", target =, runtime = "v1", grouped =, tail =})'
     .. "\nThe elements of an integer filter in the order in which the chip reads them, as a tensor of rank 1.",
   format_elements = "(t)\nThe elements of an int8 or int16 tensor as rows of C text.",

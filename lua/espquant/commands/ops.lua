@@ -38,14 +38,21 @@ Constant nodes become tensors when a model is read. What has no integer form mus
 the integers are our own definition (docs/original.md), and `espquant check` says so of a model that has such a node.
 ]]
 
-local HEADING = { "operator", "opset", "float", "int8, int16", "original toolkit" }
+-- Of ESP-DL v3: integers, unless its quantizer leaves the operator in float.
+local function v3(op)
+  local integers = op.v3_kernel or op.v3.lut8
+  if not op.v3.registered or not (integers or op.f32) then return "-" end
+  return op.v3.quantized and integers and "yes" or op.v3.quantized and "-" or "float"
+end
+
+local HEADING = { "operator", "opset", "float", "int8, int16", "original toolkit", "ESP-DL v3" }
 
 local function table_rows()
   local rows = { HEADING }
   for i, op in ipairs(sorted_rows()) do
     rows[i + 1] = {
       op.domain ~= "" and op.domain .. "." .. op.name or op.name, op.since .. "+", mark(op.f32), integer(op.v1),
-      original(op.v1),
+      original(op.v1), v3(op),
     }
   end
   return rows
