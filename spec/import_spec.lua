@@ -218,6 +218,46 @@ describe("tensors of other kinds", function()
   end)
 end)
 
+describe("models of other floats", function()
+  local function model(dtype, last)
+    local g = core.graph { opset = 13 }
+    local input = g:add_input("x", dtype, { 1, 1, 2, 2 })
+    local slope = g:add_constant("w", core.tensor_from({ 0.5, 2 }, dtype):reshape { 2, 1, 1, 1 })
+    local function node(op, inputs, attrs)
+      return g:add_node { op_type = op, inputs = inputs, attrs = attrs, outputs = 1 }:output(1)
+    end
+    local half = node("Cast", { node("Neg", { input }) }, { to = 1 })
+    local y = node("Mul", { node("Cast", { half }, { to = dtype == "float16" and 10 or 11 }), slope })
+    g:add_output(node(last, { y }))
+    return g
+  end
+
+  for _, dtype in ipairs { "float16", "float64" } do
+    it("such as " .. dtype .. " become float32 where an operator computes in that", function()
+      local path = os.tmpname()
+      assert(core.onnx_write(model(dtype, "Relu"), path))
+      local graph, notes = onnx.load(path)
+      os.remove(path)
+      assert.matches("^float16 and float64 are read as float32, in which Relu .- computes$", notes[#notes])
+      assert.same({ "float32", "float32", "float32" }, { graph.inputs[1].dtype, graph:value "w".constant.dtype,
+        graph.outputs[1].dtype })
+      local y = core.evaluate(graph, core.tensor_from({ -1, 0.25, -3, 4 }, "float32"):reshape { 1, 1, 2, 2 })[1]
+      assert.same({ { { { 0.5, 0 }, { 1.5, 0 } } }, { { { 2, 0 }, { 6, 0 } } } }, y:totable())
+      assert(core.executor(graph))
+    end)
+
+    it("such as " .. dtype .. " stay where all operators know them, or one is not known", function()
+      for _, last in ipairs { "Neg", "Strange" } do
+        local path = os.tmpname()
+        assert(core.onnx_write(model(dtype, last), path))
+        local graph, notes = onnx.load(path)
+        os.remove(path)
+        assert.same({ dtype, {} }, { assert(graph).inputs[1].dtype, notes })
+      end
+    end)
+  end
+end)
+
 describe("nodes of domains that are not known", function()
   local strange = w.node("Strange", { "x", "", "c" }, { "a", "", "y" }, { name = "odd", domain = "com.example",
     attributes = { w.attribute("i", -3), w.attribute("f", { f = 0.1 }),

@@ -11,6 +11,7 @@ local input_shapes = require "espquant.input_shapes"
 local node_names = require "espquant.node_names"
 local qdq = require "espquant.qdq"
 local upgrade = require "espquant.upgrade"
+local widen = require "espquant.widen"
 require "espquant.model" -- the methods of models that are written in Lua
 
 local M = {}
@@ -36,6 +37,7 @@ function M.read(path, options)
   if ok then ok, message, status = control_flow.inline(model, options) end
   if not ok then return nil, ("%s: %s"):format(path, message), status end
   model, notes[#notes + 1] = qdq.import(model)
+  notes[#notes + 1] = widen.apply(model)
   return model, notes
 end
 
