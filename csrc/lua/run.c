@@ -441,17 +441,19 @@ static int evaluate(lua_State *L) {
   return pushed;
 }
 
-/*** core.fold_constants(graph[, max_bytes]): nodes whose inputs are all constant become constants of at most max_bytes
- * bytes (default 1 MiB); returns how many. */
+/*** core.fold_constants(graph[, max_bytes[, max_total]]): nodes whose inputs are all constant become constants of at
+ * most max_bytes bytes (default 1 MiB) and max_total together (default four times as many); returns how many. */
 static int fold_constants(lua_State *L) {
   lua_Integer most = luaL_optinteger(L, 2, 1 << 20);
-  luaL_argcheck(L, most > 0, 2, "a positive number of bytes expected");
+  luaL_argcheck(L, most > 0 && most <= LUA_MAXINTEGER / 4, 2, "a positive number of bytes expected");
+  lua_Integer total = luaL_optinteger(L, 3, 4 * most);
+  luaL_argcheck(L, total >= 0, 3, "a number of bytes expected");
   espq_evaluator **e = new_evaluator(L);
   espq_lua_graph *g = espq_lua_checkgraph(L, 1);
   size_t folded;
   espq_error err;
   g->edits++;
-  if (espq_evaluator_new(e, &err) || espq_fold_constants(*e, g->graph, (size_t)most, &folded, &err))
+  if (espq_evaluator_new(e, &err) || espq_fold_constants(*e, g->graph, (size_t)most, (size_t)total, &folded, &err))
     return espq_lua_fail(L, &err);
   lua_pushinteger(L, (lua_Integer)folded);
   return 1;

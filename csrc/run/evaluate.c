@@ -307,10 +307,10 @@ static espq_status fold(espq_evaluator *e, espq_graph *g, espq_id id, size_t max
   return status;
 }
 
-espq_status espq_fold_constants(espq_evaluator *evaluator, espq_graph *graph, size_t max_bytes, size_t *folded,
-                                espq_error *err) {
+espq_status espq_fold_constants(espq_evaluator *evaluator, espq_graph *graph, size_t max_bytes, size_t max_total,
+                                size_t *folded, espq_error *err) {
   espq_status status = ESPQ_OK;
-  size_t left = max_bytes <= SIZE_MAX / 4 ? 4 * max_bytes : SIZE_MAX;
+  size_t left = max_total;
   *folded = 0;
   espq_ops_resolve(graph);
   for (espq_id id = graph->first, next; id != ESPQ_NONE && !status; id = next) {

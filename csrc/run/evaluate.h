@@ -31,9 +31,10 @@ espq_status espq_evaluate_node(espq_evaluator *evaluator, const espq_graph *grap
 espq_status espq_evaluate(espq_evaluator *evaluator, const espq_graph *graph, espq_tensor *const *inputs,
                           const espq_id *outputs, size_t noutputs, espq_tensor **results, espq_error *err);
 
-/* Replaces every node whose inputs are all constant by its results, as far as they have at most max_bytes bytes each,
- * four times as many together, and the operator has a float kernel; a node that fails stays. *folded counts the nodes that went. */
-espq_status espq_fold_constants(espq_evaluator *evaluator, espq_graph *graph, size_t max_bytes, size_t *folded,
-                                espq_error *err);
+/* Replaces every node whose inputs are all constant by its results, as far as they have at most max_bytes bytes each
+ * and max_total together, and the operator has a float kernel; a node that fails stays. *folded counts the nodes that
+ * went. */
+espq_status espq_fold_constants(espq_evaluator *evaluator, espq_graph *graph, size_t max_bytes, size_t max_total,
+                                size_t *folded, espq_error *err);
 
 #endif

@@ -33,7 +33,8 @@ module {
   onnx_encode = "(graph)\nThe bytes of the ONNX model.",
   -- running
   evaluate = "(graph, inputs[, {names}])\nComputes node by node, where shapes depend on data: outputs, their names.",
-  fold_constants = "(graph[, max_bytes = 1 MiB])\nNodes of constants alone become constants; returns how many.",
+  fold_constants = "(graph[, max_bytes = 1 MiB[, max_total = 4 * max_bytes]])\nNodes of constants alone become "
+    .. "constants; returns how many.",
   executor = "(graph[, {threads =, micro_batch =, outputs = {names}, isa =}])\nA plan of the graph, ready to run.",
   isa = '()\nThe instruction set of the float kernels: "sse41", "avx2" or "avx512". Asking settles it.',
   set_isa = '("sse41" | "avx2" | "avx512")\nFloat kernels use exactly this one; before anything ran.',

@@ -20,10 +20,10 @@ harness.describe("fold_constants", {
   {
     "keeps what would make a large file of a small one",
     build = function(b)
-      local w = b.node("Expand", { b.random("a", { 1 }), b.integers("shape", { 4200, 4200 }) })
-      b.output(b.node("Add", { b.input("x", { 4200 }), w }, { out = "y" }))
+      local w = b.node("Expand", { b.random("a", { 1 }), b.integers("shape", { 1 << 28 }) })
+      b.output(b.node("Add", { b.input("x", { 1 << 28 }), w }, { out = "y" }))
     end,
-    changes = 0, exact = true,
+    changes = 0, run = false,
   },
   {
     "keeps what depends on an input",

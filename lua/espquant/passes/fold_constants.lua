@@ -1,9 +1,17 @@
 --- Before: a node whose inputs are all constant    After: its result, a constant
---- Results beyond 64 MiB, or 256 MiB in all, stay nodes: an Expand can make a large file of a small one.
+--- Results beyond 512 MiB stay nodes, and those beyond 256 MiB in all that bring a model's constants above 1 GiB: an
+--- Expand can make a large file of a small one.
 local pass = require "espquant.pass"
 local core = require "espquant.core"
 
-local MOST_BYTES = 64 << 20
+local MOST_BYTES, MOST_TOTAL, ALWAYS = 512 << 20, 1 << 30, 256 << 20
+
+-- As if all were float32.
+local function bytes_of_constants(graph)
+  local bytes = 0
+  for _, value in ipairs(graph:values()) do bytes = bytes + 4 * (value.constant and value.constant.count or 0) end
+  return bytes
+end
 
 local function unread(graph)
   local list = {}
@@ -17,7 +25,8 @@ return pass {
   name = "fold_constants",
   run = function(graph)
     local before = unread(graph)
-    local count = assert(core.fold_constants(graph, MOST_BYTES))
+    local left = math.max(ALWAYS, MOST_TOTAL - bytes_of_constants(graph))
+    local count = assert(core.fold_constants(graph, MOST_BYTES, left))
     if count == 0 then return 0 end
     for name, value in pairs(unread(graph)) do
       if not before[name] then graph:remove_value(value) end
