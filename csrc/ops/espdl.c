@@ -252,6 +252,11 @@ static const espq_attr_spec table_attrs[] = {{"original_op_type", ESPQ_ATTR_STRI
                                              {"beta", ESPQ_ATTR_FLOAT, false, 0, NULL},
                                              {"gamma", ESPQ_ATTR_FLOAT, false, 0, NULL},
                                              {"approximate", ESPQ_ATTR_STRING, false, 0, "none"},
+                                             {"int16_lut_step", ESPQ_ATTR_INT, false, 32, NULL},
+                                             {"min", ESPQ_ATTR_INT, false, 0, NULL}, /* Clip's and PRelu's integers */
+                                             {"max", ESPQ_ATTR_INT, false, 0, NULL},
+                                             {"slope", ESPQ_ATTR_INT, false, 0, NULL},
+                                             {"slope_exponent", ESPQ_ATTR_INT, false, 0, NULL},
                                              {0}};
 
 #define ESP_ROW(op, inputs, list, rule, floats, integers) \

@@ -227,6 +227,11 @@ static int64_t rows_of(const run *r, size_t k) {
   return s->rank ? s->dim[0] : 0;
 }
 
+/* How numbers become integers before the graph: to the nearest, halves as its chip rounds them. */
+static espq_rounding input_rounding(const espq_graph *g) {
+  return g->arithmetic == ESPQ_ARITHMETIC_V3_HALF_UP ? ESPQ_ROUND_HALF_UP : ESPQ_ROUND_HALF_EVEN;
+}
+
 /* Copies `rows` rows of input k from number `first` on into `to`, converted if the graph wants integers, the last one
  * repeated up to `all` rows. */
 static void stage(const run *r, size_t k, int64_t first, int64_t rows, int64_t all, char *to) {
@@ -238,8 +243,8 @@ static void stage(const run *r, size_t k, int64_t first, int64_t rows, int64_t a
   size_t row = (size_t)per_row * espq_dtype_size(v->dtype);
   if (t->dtype == v->dtype) memcpy(to, from, (size_t)rows * row);
   else
-    espq_sim_quantize(rows * per_row, from, v->quant.exponent[0], espq_sim_format_of(v->quant.bits, ESPQ_PLAIN), to,
-                      e->env.isa);
+    espq_sim_quantize_by(input_rounding(e->graph), rows * per_row, from, v->quant.exponent[0],
+                         espq_sim_format_of(v->quant.bits, ESPQ_PLAIN), to, e->env.isa);
   for (int64_t i = rows; i < all; i++) memcpy(to + (size_t)i * row, to + (size_t)(rows - 1) * row, row);
 }
 

@@ -12,7 +12,6 @@ local core = require "espquant.core"
 local entries = require "espquant.quant.entries"
 local lut = require "espquant.quant.v3.lut"
 local prepare = require "espquant.quant.v3.prepare"
-local roles = require "espquant.quant.v3.roles"
 local seams = require "espquant.quant.v3.seams"
 local slots = require "espquant.quant.v3.slots"
 local target = require "espquant.quant.v3.target"
@@ -21,8 +20,6 @@ local Apply = setmetatable({}, slots)
 Apply.__index = Apply
 
 local MAX_EXPONENT = 30 -- kernels make scales by shifting a 32-bit 1
-
-local rule = roles.rule
 
 -- --- constants --------------------------------------------------------------------------------------------------------
 
@@ -92,7 +89,7 @@ local function is_by_table(self, node)
   local op = core.op(node.op_type, node.domain)
   if not op or node.op_type == "Neg" or not lut.functions[node.op_type] then return false end
   if node.op_type == "PRelu" and node:input(2).constant.count > 1 then return false end
-  return rule(node)[self.widths[node] == 8 and "lut8" or "lut16"] or false
+  return op.v3[self.widths[node] == 8 and "lut8" or "lut16"] or false
 end
 
 local function look_up(self, node)
