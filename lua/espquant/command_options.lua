@@ -1,9 +1,13 @@
 --- The options of quantization that the commands share, and what becomes of them: a part of `espquant.command`.
 
+local config = require "espquant.auto.config"
+local core = require "espquant.core"
 local errors = require "espquant.errors"
 local options = require "espquant.quant.options"
 
 local M = {}
+
+local MAX_CONFIG = 1 << 24 -- bytes of a file of options
 
 --- An option with a few values. Other than argparse's own choices, a refusal says what was got.
 function M.add_choice(parser, name, values)
@@ -60,6 +64,8 @@ end
 
 --- What ESP-DL v3's calibration takes besides.
 function M.add_observers(parser)
+  parser:option "--config":argname "FILE"
+    :description "v3: options from a file that espquant auto wrote; those on the command line go before them."
   M.add_choice(parser, "--observer", options.values "observer")
     :description "v3: how the exponents of activations are found (default: kl; int16: minmax)."
   M.add_choice(parser, "--weight-observer", options.values "weight_observer")
@@ -72,8 +78,17 @@ function M.add_observers(parser)
   end
 end
 
--- The option `layers` of a Calibrator, from --int8, --int16 and --float.
-local function layers_of(args)
+-- The options in the file of --config, or none.
+local function config_of(args)
+  if not args.config then return {} end
+  local bytes = errors.check(core.read_file(args.config, MAX_CONFIG))
+  local given, message, code = config.decode(bytes)
+  if not given then errors.raise(code, ("%s: %s"):format(args.config, message)) end
+  return given
+end
+
+-- The option `layers` of a Calibrator, from --int8, --int16, --float and the file's.
+local function layers_of(args, given)
   local layers = {}
   for _, width in ipairs { "int8", "int16", "float" } do
     for _, names in ipairs(args[width] or {}) do
@@ -83,6 +98,7 @@ local function layers_of(args)
       end
     end
   end
+  for name, layer in pairs(type(given) == "table" and given or {}) do layers[name] = layers[name] or layer end
   return next(layers) and layers
 end
 
@@ -94,12 +110,13 @@ end
 
 --- The options of a Calibrator or Evaluator: what was given, then what the table says.
 function M.settings(args, t)
-  local facts = t and t.facts or {}
-  if (args.runtime or facts.runtime) == "v3" then
+  local facts, given = t and t.facts or {}, config_of(args)
+  if (args.runtime or facts.runtime or given.runtime) == "v3" then
     return {
-      bits = args.bits or facts.bits and "int" .. facts.bits or "int8", runtime = "v3", mode = args.mode,
-      target = args.target or facts.target, threads = args.threads, granularity = args.granularity,
-      method = args.method, observer = args.observer, weight_observer = args.weight_observer, layers = layers_of(args),
+      bits = args.bits or facts.bits and "int" .. facts.bits or given.bits or "int8", runtime = "v3", mode = args.mode,
+      target = args.target or facts.target or given.target, threads = args.threads, granularity = args.granularity,
+      method = args.method, observer = args.observer or given.observer,
+      weight_observer = args.weight_observer or given.weight_observer, layers = layers_of(args, given.layers),
     }
   end
   return {

@@ -12,6 +12,7 @@ local M = {}
 local MODULES = {
   Calibrator = "espquant.calibrator",
   Evaluator = "espquant.evaluator",
+  auto = "espquant.auto",
   codegen = "espquant.export.codegen",
   convert = "espquant.export.convert",
   dataset = "espquant.dataset",

@@ -72,7 +72,8 @@ function M.run(args, streams)
       output = output, images = calib.images, entries = #t.entries, bits = calib.bits, granularity = calib.granularity,
       method = calib.method, mode = calib.mode, target = t.facts.target, isa = t.facts.isa, model = t.facts.model,
       data = t.facts.data, tool = t.facts.tool, runtime = t.facts.runtime == "v3" and "v3" or nil,
-      observer = t.facts.observer, weight_observer = t.facts.weight_observer, layers = t.facts.layers and json.object(t.facts.layers),
+      observer = t.facts.observer, weight_observer = t.facts.weight_observer,
+      layers = t.facts.layers and json.object(t.facts.layers),
       warnings = json.array { table.unpack(t.warnings) },
     })
   else
