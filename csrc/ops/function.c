@@ -36,6 +36,7 @@ static espq_function function_of(const espq_call *call) {
                {"Neg", ESPQ_FN_NEG},
                {"Ceil", ESPQ_FN_CEIL},
                {"Sqrt", ESPQ_FN_SQRT},
+               {"Reciprocal", ESPQ_FN_RECIPROCAL},
                {"Exp", ESPQ_FN_EXP},
                {"Log", ESPQ_FN_LOG},
                {"Erf", ESPQ_FN_ERF},
@@ -275,6 +276,7 @@ SINGLE(Abs, 6, NULL);
 SINGLE(Neg, 6, NULL);
 SINGLE(Ceil, 6, NULL);
 SINGLE(Sqrt, 6, NULL);
+SINGLE(Reciprocal, 6, NULL);
 SINGLE(Exp, 6, NULL);
 SINGLE(Log, 6, NULL);
 SINGLE(Erf, 9, NULL);

@@ -164,6 +164,7 @@ static double unary_f(espq_function f, double a, double b, double x) {
     case ESPQ_FN_FLOOR: return floor(x);
     case ESPQ_FN_ROUND: return nearbyint(x);
     case ESPQ_FN_SQRT: return sqrt(x);
+    case ESPQ_FN_RECIPROCAL: return 1 / x;
     case ESPQ_FN_EXP: return exp(x);
     case ESPQ_FN_LOG: return log(x);
     case ESPQ_FN_ERF: return erf(x);

@@ -37,6 +37,7 @@ typedef enum espq_function {
   ESPQ_FN_FLOOR,
   ESPQ_FN_ROUND, /* half to even */
   ESPQ_FN_SQRT,
+  ESPQ_FN_RECIPROCAL,
   ESPQ_FN_EXP,
   ESPQ_FN_LOG,
   ESPQ_FN_ERF,

@@ -18,7 +18,7 @@ local function parts(b, x, o)
   local other = o.square == "twice" and b.node("Sub", { x, reduce(b, x, o.axes or { -1 }) }) or p.d
   local square = o.square == "Pow" and b.node("Pow", { p.d, scalar(b, o.exponent or 2) })
     or b.node("Mul", { p.d, other })
-  local epsilon = b.constant(nil, core.tensor_from({ o.epsilon or 1e-5 }, o.dtype or "float32", {}))
+  local epsilon = b.constant(nil, core.tensor_from({ o.epsilon or 1e-5 }, o.dtype or "float32", o.rank or {}))
   p.sum = b.node("Add", { reduce(b, square, o.others or o.axes or { -1 }, o.keepdims), epsilon })
   if o.inverse == "Pow" then return p end
   p.root = o.root == "Pow" and b.node("Pow", { p.sum, scalar(b, 0.5) }) or b.node("Sqrt", { p.sum })
@@ -40,6 +40,7 @@ local function shifted(b, x, o)
   local k = b.node("Div", { scalar(b, 1), p.root })
   if o.scale then k = b.node("Mul", { k, b.random(nil, o.scale) }) end
   local bias, scaled = o.bias and b.random(nil, o.bias), b.node("Mul", { x, k })
+  if o.shared then b.output(scaled) end
   local moved = b.node("Mul", { o.negative == "mean" and b.node("Neg", { p.mean }) or p.mean, k })
   if o.negative == "product" then moved = b.node("Neg", { moved }) end
   if not o.negative and not bias then return b.node("Sub", { scaled, moved }) end
@@ -85,8 +86,7 @@ harness.describe("fuse_layer_normalization", {
   fires("knows TensorFlow's form without a bias", { scale = ROW }, 2, shifted),
   fires("knows Keras's form", { scale = ROW, bias = ROW, negative = "mean" }, 3, shifted),
   fires("knows Keras's form without a bias", { scale = ROW, negative = "product" }, 2, shifted),
-  { "takes a Reciprocal", build = build { inverse = "Reciprocal" }, changes = 1, run = false,
-    ops = "LayerNormalization Neg" },
+  fires("takes a Reciprocal", { inverse = "Reciprocal", scale = ROW }, 2),
   {
     "names what it makes, and keeps epsilon",
     build = build { epsilon = 0.25 }, changes = 1,
@@ -145,6 +145,8 @@ harness.describe("fuse_layer_normalization", {
   keeps("keeps it where the opset has none", { opset = 16, scale = ROW }),
   keeps("keeps axes that are not the last", { axes = { 1 } }),
   keeps("keeps a variance along other axes", { axes = { -1 }, others = { 1 } }),
+  keeps("keeps TensorFlow's form where others read a part", { scale = ROW, bias = ROW, shared = true }, shifted),
+  keeps("keeps an epsilon that adds an axis", { rank = { 1, 1, 1, 1 } }),
   keeps("keeps another power", { square = "Pow", exponent = 3 }),
   keeps("keeps it where the sum has another reader", { other = "sum" }),
   keeps("keeps it where the root has another reader", { other = "root" }),

@@ -23,6 +23,8 @@ harness.describe("replace_reduce_with_global_pool", {
     build = reduce("ReduceMean", {}, { axes = function(b) return b.integers("axes", { 2, 3 }) end }) },
   { "keeps axes that are computed", changes = 0, run = false,
     build = reduce("ReduceMean", {}, { axes = function(b) return b.input("axes", { 2 }, "int64") end }) },
+  { "keeps an empty tensor", build = reduce("ReduceMean", { axes = { 2, 3 } }, { shape = { 2, 3, 0, 5 } }), changes = 0,
+    run = false },
   { "keeps other axes", build = reduce("ReduceMean", { axes = { 1, 2 } }), changes = 0, exact = true },
   { "keeps some of the axes", build = reduce("ReduceMean", { axes = { 3 } }), changes = 0, exact = true },
   { "keeps a mean of everything", build = reduce "ReduceMean", changes = 0, exact = true },

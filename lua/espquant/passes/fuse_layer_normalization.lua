@@ -5,6 +5,7 @@
 --- opset has LayerNormalization (17; raise_opset). A LayerNormalization takes over what scale and bias follow it.
 local P, pass = require "espquant.pattern", require "espquant.pass"
 local normalization = require "espquant.normalization"
+local numbers = require "espquant.numbers"
 
 local SINCE = 17
 
@@ -17,16 +18,17 @@ local function variance()
 end
 
 local function factor()
-  local inverse = normalization.inverse(variance())
-  return P.either { P.Mul { inverse, P.const "scale" }:any_order(), inverse }:as "k"
+  local function inverse() return normalization.inverse(variance()) end
+  return P.either { P.Mul { inverse():only_use(), P.const "scale" }:any_order(), inverse() }:as "k"
+    :where(function(value) return value:use_count() == 2 end)
 end
 
 -- x * k
-local function scaled() return P.Mul { P.any "x", factor() }:any_order() end
+local function scaled() return P.Mul { P.any "x", factor() }:any_order():only_use() end
 -- mean * k, and its negative
-local function moved() return P.Mul { mean(), P.any "k" }:any_order() end
+local function moved() return P.Mul { mean(), P.any "k" }:any_order():only_use() end
 local function minus()
-  return P.either { P.Neg { moved() }, P.Mul { P.Neg { mean() }, P.any "k" }:any_order() }
+  return P.either { P.Neg { moved() }, P.Mul { P.Neg { mean() }, P.any "k" }:any_order() }:only_use()
 end
 
 local FORMS = {
@@ -34,8 +36,8 @@ local FORMS = {
   Mul = { P.Mul { centred(), normalization.inverse(variance()) }:any_order() },
   Sub = { P.Sub { scaled(), moved() } },
   Add = {
-    P.Add { scaled(), P.Sub { P.const "bias", moved() } }:any_order(),
-    P.Add { scaled(), P.Add { minus(), P.const "bias" }:any_order() }:any_order(),
+    P.Add { scaled(), P.Sub { P.const "bias", moved() }:only_use() }:any_order(),
+    P.Add { scaled(), P.Add { minus(), P.const "bias" }:any_order():only_use() }:any_order(),
     P.Add { scaled(), minus() }:any_order(),
   },
 }
@@ -57,7 +59,7 @@ end
 
 local function fuse(graph, node, form)
   local m = P.match(form, node)
-  local list = m and normalization.common_axes(m.x, m.mean, m.mean1, m.mean2, m.variance)
+  local list = m and numbers.same_form(m.x, node:output(1)) and normalization.common_axes(m.x, m.mean, m.mean1, m.mean2, m.variance)
   local norm = list and normalization.add(graph, "LayerNormalization", node, m.x, list, m.epsilon)
   return norm ~= nil and norm ~= false and rebuild(graph, node, norm, m)
 end

@@ -4,6 +4,7 @@
 --- what scale follows it.
 local P, pass = require "espquant.pattern", require "espquant.pass"
 local normalization = require "espquant.normalization"
+local numbers = require "espquant.numbers"
 
 local SINCE = 23
 
@@ -20,7 +21,7 @@ local absorb = normalization.absorber("RMSNormalization", { "Mul", "Div" })
 
 local function fuse(graph, node, form)
   local m = P.match(form, node)
-  local list = m and normalization.common_axes(m.x, m.variance)
+  local list = m and numbers.same_form(m.x, node:output(1)) and normalization.common_axes(m.x, m.variance)
   local norm = list and normalization.add(graph, "RMSNormalization", node, m.x, list, m.epsilon)
   return norm ~= nil and norm ~= false and pass.supersede(graph, node, norm)
 end

@@ -12,8 +12,7 @@ local FIRST, LAST, IR_VERSION = 13, 24, 12
 local SAME = {}
 for name in ([[
   Acos Acosh ArgMax ArgMin Asin Asinh Atan Atanh Celu Cos Cosh CumSum Einsum GatherND Hardmax InstanceNormalization
-  IsInf IsNaN LRN Mish NonZero OneHot Reciprocal ScatterElements Selu Sign Sin Sinh Softsign Tan ThresholdedRelu TopK
-  Trilu
+  IsInf IsNaN LRN Mish NonZero OneHot ScatterElements Selu Sign Sin Sinh Softsign Tan ThresholdedRelu TopK Trilu
 ]]):gmatch "%a+" do SAME[name] = true end
 
 local known = {}

@@ -1,6 +1,7 @@
 --- Before: ReduceMean(x) or ReduceMax(x) over all axes behind the channels
 --- After:  GlobalAveragePool(x) or GlobalMaxPool(x)
---- It keeps the axes (split_reduce makes that of one that does not); x is float32, its rank 3 to 5 and known.
+--- It keeps the axes (split_reduce makes that of one that does not); x is float32, its rank 3 to 5 and known, no axis
+--- empty.
 local P, pass = require "espquant.pattern", require "espquant.pass"
 
 local pools = { ReduceMean = "GlobalAveragePool", ReduceMax = "GlobalMaxPool" }
@@ -27,6 +28,9 @@ local function rewrite(graph, m)
   local node, shape = m.node, m.x.shape
   if node:attr "keepdims" == 0 or m.x.dtype ~= "float32" or not shape or #shape < 3 or #shape > 5 then return false end
   if not is_spatial(axes_of(node), #shape) then return false end
+  for _, d in ipairs(shape) do
+    if d == 0 then return false end
+  end
   local pool = assert(graph:add_node { op_type = pools[node.op_type], name = node.name, inputs = { m.x },
     before = node })
   return pass.supersede(graph, node, pool)
