@@ -55,7 +55,8 @@ end
 function M.add(graph, op_type, before, x, list, epsilon)
   local rank, number = axes.rank(x), numbers.of(epsilon)
   local dims = list and rank and list[1] == rank - #list and dims_from(x, list[1])
-  if not dims or not number or not (number >= 0) or x.dtype ~= "float32" then return nil end
+  if not dims or not number or x.dtype ~= "float32" then return nil end
+  if not (number >= 0) then return nil end -- luacheck: ignore 581
   local scale = core.tensor(dims):fill(1)
   return assert(graph:add_node { op_type = op_type, name = before.name, before = before,
     inputs = { x, assert(graph:add_constant(nil, scale)) }, attrs = { axis = -#list, epsilon = number } })
