@@ -131,7 +131,7 @@ local rows
 local function in_scope(case)
   if not rows then
     rows = { Constant = true }
-    for _, op in ipairs(core.ops()) do rows[op.name] = true end
+    for _, op in ipairs(core.ops()) do rows[op.name] = op.domain == "" or rows[op.name] end
   end
   for op in pairs(M.operators(case)) do
     if not rows[op] then return false end
