@@ -89,7 +89,7 @@ describe("a Calibrator of ESP-DL v3", function()
       ["observer: `kl`, `minmax`, `percentile` or `mse` expected, got \"entropy\""] = { observer = "entropy" },
       ["layers: a table of names or patterns to `int8`, `int16`, `float` or a table of bits, observer, weight_observer "
         .. "expected, got table"] = { layers = { c = "int4" } },
-      ["supported target: `esp32`"] = { target = "esp32h2" },
+      ["supported target: `c`, `esp32`"] = { target = "esp32h2" },
       ["supported runtime: `v1` or `v3`, got \"v2\""] = { runtime = "v2" },
     } do
       local ok, message = pcall(calibrator, options)

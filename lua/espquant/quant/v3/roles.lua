@@ -10,47 +10,40 @@
 --- of output 1), "cell" (int16 at 2^-9: their bias and cell state). Inputs without a role (shapes, axes, indices, scales
 --- of Resize) are not quantized.
 
+local core = require "espquant.core"
+
 local M = {}
 
 --- The exponent of what GRU and LSTM keep at int16.
 M.CELL_EXPONENT = -9
 
--- Facts of operators: flag -> names.
+-- Facts that only the policy needs: flag -> names.
 local FLAGS = {
-  computes = "Conv Gemm ConvTranspose MatMul LSTM",
-  passive = "MaxPool GlobalMaxPool Reshape Flatten Identity Dropout Slice Pad Split Transpose Squeeze Unsqueeze Gather "
-    .. "ReverseSequence ReduceMax ReduceMin",
-  aligns = "Add Sub Sum Concat ScatterND Resize",
-  compares = "Equal Greater GreaterOrEqual Less LessOrEqual",
-  float_output = "Softmax LogSoftmax",
   no_float = "Conv Gemm ConvTranspose MatMul MaxPool Equal Greater GreaterOrEqual Less LessOrEqual ReverseSequence "
     .. "Resize",
-  registered = "Conv Add Sub Mul Div Pow Mod Resize GlobalAveragePool AveragePool Concat Sigmoid Tanh Relu LeakyRelu "
-    .. "HardSigmoid HardSwish Gelu Gemm PRelu Clip Flatten Reshape Transpose Exp Log Sqrt Squeeze Unsqueeze Softmax "
-    .. "LogSoftmax MaxPool Slice Pad MatMul Neg SpaceToDepth Split Gather Elu Greater GreaterOrEqual Equal Less "
-    .. "LessOrEqual ReverseSequence ScatterND Identity Swish ReduceL1 ReduceL2 ReduceMin ReduceMax ReduceSum "
-    .. "ReduceProd ReduceMean ReduceSumSquare ReduceLogSum ReduceLogSumExp GRU LSTM DepthToSpace InsertZeros LayerNormalization "
-    .. "LpNormalization RMSNormalization",
-  shifts = "Conv Gemm ConvTranspose MatMul Mul",
-  quantized = "Conv ConvTranspose Gemm GRU LSTM Relu PRelu Clip Pad Resize MaxPool AveragePool GlobalMaxPool "
-    .. "GlobalAveragePool Softmax LogSoftmax LpNormalization Mul Add Max Sub Div Neg Reshape LeakyRelu Concat Sigmoid "
-    .. "ReduceL1 ReduceL2 ReduceMean ReduceMin ReduceMax ReduceProd ReduceSum ReduceSumSquare ReduceLogSum "
-    .. "ReduceLogSumExp Transpose Slice Flatten HardSwish HardSigmoid MatMul LayerNormalization RMSNormalization Gelu "
-    .. "Split Gather ScatterND Tanh Elu Greater Less Equal GreaterOrEqual LessOrEqual ReverseSequence Identity Swish "
-    .. "Squeeze Unsqueeze Exp DepthToSpace SpaceToDepth InsertZeros Mod Sum",
+  shifts = "Conv Gemm ConvTranspose MatMul Mul", -- products, to the right
 }
 
-local rules = {}
-for flag, names in pairs(FLAGS) do
-  for name in names:gmatch "%S+" do
-    rules[name] = rules[name] or {}
-    rules[name][flag] = true
+local rules = {} -- by row
+
+local function make_rule(op)
+  local rule = {}
+  for flag in pairs(op.v3) do rule[flag] = true end
+  for flag, names in pairs(FLAGS) do
+    rule[flag] = (" " .. names .. " "):find(" " .. op.name .. " ", 1, true) ~= nil
   end
+  return rule
 end
 
---- The facts of the node's operator: a set of flags.
+local NOTHING = {}
+
+--- The facts of the node's operator: the v3 flags of its row (csrc/ops/op.h), no_float (the runtime has integers only)
+--- and shifts (its products are only ever shifted to the right).
 function M.rule(node)
-  return rules[node.op_type] or {}
+  local op = core.op(node.op_type, node.domain)
+  if not op then return NOTHING end
+  rules[op] = rules[op] or make_rule(op)
+  return rules[op]
 end
 
 -- Roles of inputs by operator, where they are not those of what `role_of` says; false: none.

@@ -1,27 +1,24 @@
---- What the policy of ESP-DL v3 needs to know of a chip.
+--- What ESP-DL v3's policy and simulation need to know of a chip: rows of csrc/quant/targets.def.
 ---
 ---     target.of("esp32s3")   --> { chip = "esp32s3", group = "s3", rounding = "half-up", per_channel = false,
 ---                                  bias_bits = { [8] = 20, [16] = 40 } }
 
+local core = require "espquant.core"
+
 local M = {}
 
-local GROUPS = {
-  c = { group = "c", rounding = "half-up", per_channel = false, bias_bits = { [8] = 32, [16] = 64 } },
-  s3 = { group = "s3", rounding = "half-up", per_channel = false, bias_bits = { [8] = 20, [16] = 40 } },
-  p4 = { group = "p4", rounding = "half-even", per_channel = true, bias_bits = { [8] = 32, [16] = 40 } },
-}
-
-local CHIPS = {
-  { "esp32", "c" }, { "esp32s2", "c" }, { "esp32c2", "c" }, { "esp32c3", "c" }, { "esp32c5", "c" }, { "esp32c6", "c" },
-  { "c", "c" }, { "esp32s3", "s3" }, { "esp32p4", "p4" }, { "esp32s31", "p4" },
-}
+--- The names of all chips.
+M.CHIPS = {}
 
 local targets = {}
-M.CHIPS = {}
-for i, pair in ipairs(CHIPS) do
-  local facts = { chip = pair[1] }
-  for key, value in pairs(GROUPS[pair[2]]) do facts[key] = value end
-  M.CHIPS[i], targets[pair[1]] = pair[1], facts
+for _, row in ipairs(core.targets()) do
+  if row.runtime == "v3" then
+    M.CHIPS[#M.CHIPS + 1] = row.chip
+    targets[row.chip] = {
+      chip = row.chip, group = row.group, rounding = row.rounding, per_channel = row.per_channel,
+      bias_bits = { [8] = row.bias_bits_8, [16] = row.bias_bits_16 },
+    }
+  end
 end
 
 --- The facts of a chip, or nil.
