@@ -41,6 +41,7 @@ static espq_function function_of(const espq_call *call) {
                {"Log", ESPQ_FN_LOG},
                {"Erf", ESPQ_FN_ERF},
                {"Softplus", ESPQ_FN_SOFTPLUS},
+               {"Mish", ESPQ_FN_MISH},
                {"HardSwish", ESPQ_FN_HARDSWISH},
                {"Swish", ESPQ_FN_SWISH},
                {"Elu", ESPQ_FN_ELU},
@@ -281,6 +282,7 @@ SINGLE(Exp, 6, NULL);
 SINGLE(Log, 6, NULL);
 SINGLE(Erf, 9, NULL);
 SINGLE(Softplus, 1, NULL);
+SINGLE(Mish, 18, NULL);
 SINGLE(HardSwish, 14, NULL);
 SINGLE(Swish, 24, elu_attrs);
 SINGLE(Elu, 6, elu_attrs);

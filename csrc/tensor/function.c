@@ -156,6 +156,8 @@ static double gelu_tanh(double x) { return 0.5 * x * (1 + tanh(0.797884560802865
 
 static double bound(double x, double low, double high) { return x < low ? low : x > high ? high : x; }
 
+static double softplus(double x) { return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)); }
+
 static double unary_f(espq_function f, double a, double b, double x) {
   switch (f) {
     case ESPQ_FN_ABS: return fabs(x);
@@ -170,7 +172,8 @@ static double unary_f(espq_function f, double a, double b, double x) {
     case ESPQ_FN_ERF: return erf(x);
     case ESPQ_FN_TANH: return tanh(x);
     case ESPQ_FN_SIGMOID: return 1 / (1 + exp(-x));
-    case ESPQ_FN_SOFTPLUS: return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x));
+    case ESPQ_FN_SOFTPLUS: return softplus(x);
+    case ESPQ_FN_MISH: return x * tanh(softplus(x));
     case ESPQ_FN_GELU: return 0.5 * x * (1 + erf(x * 0.70710678118654752440));
     case ESPQ_FN_GELU_TANH: return gelu_tanh(x);
     case ESPQ_FN_HARDSWISH: return x * bound(x / 6 + 0.5, 0, 1);

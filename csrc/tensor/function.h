@@ -44,6 +44,7 @@ typedef enum espq_function {
   ESPQ_FN_TANH,
   ESPQ_FN_SIGMOID,
   ESPQ_FN_SOFTPLUS,
+  ESPQ_FN_MISH, /* x * tanh(softplus(x)) */
   ESPQ_FN_GELU,
   ESPQ_FN_GELU_TANH,
   ESPQ_FN_HARDSWISH,
