@@ -78,6 +78,14 @@ function M.add_observers(parser)
   end
 end
 
+--- What commands that simulate a table take: --runtime, --chip and what v1 has besides.
+function M.add_simulation(parser)
+  M.add_runtime(parser)
+  M.add_choice(parser, "--chip", options.values("chip", "v3"))
+    :description "The chip that is simulated (default: that of the table, else esp32s3)."
+  M.add_quantization(parser)
+end
+
 -- The options in the file of --config, or none.
 local function config_of(args)
   if not args.config then return {} end
@@ -124,6 +132,16 @@ function M.settings(args, t)
     bits = args.bits or facts.bits and "int" .. facts.bits or "int8",
     granularity = args.granularity or facts.granularity or "per-tensor",
     method = args.method, mode = args.mode or facts.mode, threads = args.threads,
+  }
+end
+
+--- The options of an Evaluator: what was given, then what the table says.
+function M.simulation(args, t)
+  local all = M.settings(args, t)
+  local is_v3 = all.runtime == "v3"
+  return {
+    bits = all.bits, granularity = all.granularity, mode = all.mode, threads = all.threads, runtime = all.runtime,
+    chip = args.chip or is_v3 and all.target or nil,
   }
 end
 

@@ -27,7 +27,7 @@ function M.configure(parser)
   parser:option "--min-agreement":argname "PERCENT":convert(percentage)
     :description "Exit with 1 when fewer images get the float model's class."
   parser:flag "--layers":description "Also how far every layer is from float: its signal-to-noise ratio and more."
-  command.add_quantization(parser)
+  command.add_simulation(parser)
   command.add_threads(parser)
   command.add_json(parser)
 end
@@ -45,7 +45,8 @@ end
 local function facts_of(sums, eva, labels)
   local n = sums.images
   return {
-    images = n, bits = eva.bits, granularity = eva.granularity, mode = eva.mode, isa = core.isa(),
+    images = n, runtime = eva.runtime, chip = eva.chip, bits = eva.bits, granularity = eva.granularity, mode = eva.mode,
+    isa = core.isa(),
     tool = "espquant " .. version,
     accuracy = labels and sums.right / n, float_accuracy = labels and sums.float_right / n, agreement = sums.equal / n,
     images_per_second = n / sums.seconds, float_images_per_second = n / sums.float_seconds,
@@ -73,7 +74,7 @@ local function print_facts(streams, f)
   command.print_columns(streams, {
     { "model", "accuracy", "agreement", "images/s" },
     { "float", percent(f.float_accuracy), "", command.thousands(f.float_images_per_second // 1) },
-    { ("int%d %s"):format(f.bits, f.granularity), percent(f.accuracy), percent(f.agreement),
+    { ("int%d %s"):format(f.bits, f.granularity or "v3 " .. f.chip), percent(f.accuracy), percent(f.agreement),
       command.thousands(f.images_per_second // 1) },
   }, { false, true, true, true })
 end
@@ -116,11 +117,9 @@ end
 
 function M.run(args, streams)
   local t = command.table(args.table)
-  local settings = command.settings(args, t)
-  local wrong = command.conflict(settings)
-  if wrong then return command.usage(streams, wrong) end
-  settings.method = nil
-  local model, eva = command.model(args.model, args, streams), Evaluator(settings)
+  local ok, eva = pcall(Evaluator, command.simulation(args, t))
+  if not ok then return command.usage(streams, eva) end
+  local model = command.model(args.model, args, streams)
   command.note_other_model(args.table, t, model, streams)
   local data = command.data(args, model, streams)
   local labels, by_class = accuracy.labels(data, args.labels), not args.labels and accuracy.classes(data) or nil

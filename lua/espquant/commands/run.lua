@@ -20,7 +20,7 @@ function M.configure(parser)
     :description "Where to write the outputs: .npz (by name) or .npy (one output). Default: print them, abbreviated."
   parser:option "--tensor":count "*":argname "NAME"
     :description "This tensor instead of the model's outputs; repeatable."
-  command.add_quantization(parser)
+  command.add_simulation(parser)
   command.add_threads(parser)
   command.add_json(parser)
 end
@@ -39,7 +39,7 @@ local function runner(args, model, t, settings)
     local exec = errors.check(core.executor(model, { threads = args.threads, outputs = names }))
     return function(batch) return errors.check(exec:run(batch)) end
   end
-  settings.method, settings.outputs = nil, names
+  settings.outputs = names
   local eva = Evaluator(settings)
   eva:generate_quantized_model(model, t)
   return function(batch) return eva:evaluate_quantized_model(batch, args.as_float) end
@@ -97,13 +97,14 @@ local function wrong_options(args, settings)
   local path = args.output
   if args.as_float and not args.table then return "--as-float needs --table" end
   if path and not path:lower():match "%.np[yz]$" then return "--output: a name that ends in .npz or .npy expected" end
-  return command.conflict(settings)
+  local ok, refusal = pcall(Evaluator, settings)
+  return not ok and refusal
     or path and command.overwrites(path, args.model, args.table or "", table.unpack(args.data))
 end
 
 function M.run(args, streams)
   local t = args.table and command.table(args.table)
-  local settings = command.settings(args, t)
+  local settings = command.simulation(args, t)
   local wrong = wrong_options(args, settings)
   if wrong then return command.usage(streams, wrong) end
   local model = command.model(args.model, args, streams)

@@ -39,6 +39,7 @@ local function form_of_entry(self, value, bits)
   if e and entry.bits and entry.bits ~= bits then
     self:problem("the table has '%s' as int%d, the model as int%d; calibrate again", value.name, entry.bits, bits)
   end
+  self.unknown[value] = not e
   return e and { bits = bits, exponents = { e } } or nil
 end
 
@@ -81,7 +82,7 @@ end
 local function own_form(self, node, value)
   local form, bits = self.forms[value], self.widths[node]
   if form and form.bits == bits then return form end
-  return seam(self, value, bits)
+  return not self.unknown[value] and seam(self, value, bits) or nil
 end
 
 local function output_form(self, node)
@@ -208,7 +209,7 @@ end
 
 --- Fills widths, forms and slots of the prepared graph; what is wrong is in `problems`.
 function Slots:plan()
-  self.widths, self.forms, self.slots = {}, {}, {}
+  self.widths, self.forms, self.slots, self.unknown = {}, {}, {}, {} -- unknown: told as a problem already
   plan_widths(self)
   plan_inputs(self)
   for node in self.graph:nodes() do
