@@ -75,7 +75,7 @@ static void push_row(lua_State *L, const espq_op *op) {
   set_integer(L, "bias", op->bias);
   set_boolean(L, "f32", op->f32 != NULL);
   set_boolean(L, "q", op->q != NULL);
-  set_boolean(L, "v3_kernel", op->v3 || ((espq_op_v3(op)->flags & ESPQ_V3_SAME_KERNEL && (op->q || op->f32))));
+  set_boolean(L, "v3_kernel", op->v3 || ((espq_op_v3(op)->flags & (ESPQ_V3_SAME_KERNEL | ESPQ_V3_BY_FLOAT))));
   lua_newtable(L);
   for (size_t i = 0; i < sizeof v1_flags / sizeof *v1_flags; i++)
     if (op->v1 & v1_flags[i].flag) set_boolean(L, v1_flags[i].name, true);

@@ -269,6 +269,75 @@ static espq_status run_prelu_q(const espq_run_args *args, espq_error *err) {
 
 static const espq_kernel prelu_q_kernel = {prepare_prelu_q, run_prelu_q, free_prelu_q};
 
+/* ---- PRelu of ESP-DL v3: both branches are rounded ---- */
+
+typedef struct prelu_v3 {
+  espq_rounding rounding;
+  espq_sim_format format;
+  int64_t right, right_negative; /* shifts of x and of x * slope */
+  int rank;
+  int64_t dim[ESPQ_MAX_RANK], slope_stride[ESPQ_MAX_RANK], count;
+  int32_t *slope;
+} prelu_v3;
+
+static void free_prelu_v3(void *state) {
+  prelu_v3 *s = state;
+  if (s) espq_free(s->slope);
+  espq_free(s);
+}
+
+static espq_status prepare_prelu_v3(const espq_env *env, espq_call *call, espq_prepared *out, espq_error *err) {
+  (void)env;
+  int x, y, slope;
+  espq_status status = espq_port_exponent(call, &call->in[0], &x, err);
+  if (!status) status = espq_port_exponent(call, &call->out[0], &y, err);
+  if (!status) status = espq_port_exponent(call, &call->in[1], &slope, err);
+  if (!status && !call->in[1].constant)
+    status = espq_call_fail(call, err, ESPQ_EUNSUPPORTED, "slope '%.100s' must be a constant", call->in[1].name);
+  if (status) return status;
+  prelu_v3 *s = espq_calloc(1, sizeof *s);
+  if (!s) return espq_fail_memory(err);
+  status = espq_tensor_int32(call->in[1].constant, &s->slope, err);
+  if (status) {
+    free_prelu_v3(s);
+    return status;
+  }
+  call->in[0].layout = call->out[0].layout = ESPQ_PLAIN;
+  s->rounding = espq_call_rounding(call);
+  s->format = espq_port_format(&call->in[0]);
+  s->right = (int64_t)y - x;
+  s->right_negative = s->right - slope;
+  s->rank = call->in[0].shape.rank;
+  memcpy(s->dim, call->in[0].shape.dim, sizeof s->dim);
+  slope_strides(call, s->slope_stride);
+  s->count = espq_shape_elements(&call->in[0].shape);
+  out->state = s;
+  return ESPQ_OK;
+}
+
+static int64_t slope_at(const prelu_v3 *s, int64_t i) {
+  int64_t at = 0;
+  for (int k = s->rank - 1; k >= 0; i /= s->dim[k--]) at += i % s->dim[k] * s->slope_stride[k];
+  return s->slope[at];
+}
+
+static espq_status run_prelu_v3(const espq_run_args *args, espq_error *err) {
+  (void)err;
+  const prelu_v3 *s = args->state;
+  bool wide = s->format == ESPQ_SIM_I16;
+  for (int64_t i = 0; i < s->count; i++) {
+    int64_t x = wide ? ((const int16_t *)args->in[0])[i] : ((const int8_t *)args->in[0])[i];
+    int64_t y = x >= 0 ? espq_fixed_shift(s->rounding, x, s->right)
+                       : espq_fixed_shift(s->rounding, x * slope_at(s, i), s->right_negative);
+    y = espq_fixed_clip(y, wide ? 16 : 8);
+    if (wide) ((int16_t *)args->out[0])[i] = (int16_t)y;
+    else ((int8_t *)args->out[0])[i] = (int8_t)y;
+  }
+  return ESPQ_OK;
+}
+
+static const espq_kernel prelu_v3_kernel = {prepare_prelu_v3, run_prelu_v3, free_prelu_v3};
+
 /* ---- rules ---- */
 
 /* A slope that differs along axis 0 belongs to a place in the batch. */
@@ -347,6 +416,7 @@ const espq_op espq_op_PRelu = {.name = "PRelu",
                                .max_out = 1,
                                .infer = infer_prelu,
                                .f32 = &prelu_f32_kernel,
+                               .v3 = &prelu_v3_kernel,
                                .q = &prelu_q_kernel,
                                .v1 = V1_ROLES,
                                .weight = -1,

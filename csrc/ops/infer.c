@@ -92,9 +92,37 @@ espq_status espq_call_fits(const espq_call *call, size_t scratch, uint64_t left,
                         need, left);
 }
 
+static bool is_integer(const espq_port *p) {
+  return (p->dtype == ESPQ_I8 || p->dtype == ESPQ_I16) && p->quant && p->quant->bits;
+}
+
+/* The rules are ONNX's, for floats: so that is what quantized tensors of ESP-DL v3 are to them. */
+static espq_status infer_as_float(espq_call *call, espq_error *err) {
+  espq_dtype was[ESPQ_MAX_RANK * 2];
+  int n = call->nin < ESPQ_MAX_RANK * 2 ? call->nin : ESPQ_MAX_RANK * 2;
+  for (int i = 0; i < n; i++) {
+    was[i] = call->in[i].dtype;
+    if (is_integer(&call->in[i])) call->in[i].dtype = ESPQ_F32;
+  }
+  espq_status status = call->node->op->infer(call, err);
+  for (int i = 0; i < n; i++) call->in[i].dtype = was[i];
+  for (int i = 0; i < call->nout && !status; i++) {
+    const espq_quant *q = call->out[i].quant;
+    if (q && q->bits && call->out[i].dtype == ESPQ_F32) call->out[i].dtype = q->bits <= 8 ? ESPQ_I8 : ESPQ_I16;
+  }
+  return status;
+}
+
+static espq_status infer_outputs(espq_call *call, espq_error *err) {
+  const espq_op *op = call->node->op;
+  bool v3 = call->node->column == ESPQ_COLUMN_V3 && !op->domain[0];
+  bool own = v3 && (op->v3 || espq_op_v3(op)->flags & ESPQ_V3_BY_FLOAT);
+  return own ? infer_as_float(call, err) : op->infer(call, err);
+}
+
 espq_status espq_call_infer(espq_call *call, espq_error *err) {
   espq_status status = espq_node_check_form(call->graph, call->node, err); /* rules and kernels rely on it */
-  if (!status && inputs_known(call)) status = call->node->op->infer(call, err);
+  if (!status && inputs_known(call)) status = infer_outputs(call, err);
   if (!status) status = check_sizes(call, err);
   return status ? status : espq_call_fits(call, 0, call->graph->max_bytes, err);
 }

@@ -66,6 +66,9 @@ bool espq_exponent_is_usable(int32_t exponent);
 /* How the integer kernels of the graph round: FLOOR for ESP-DL v1. */
 espq_rounding espq_call_rounding(const espq_call *call);
 
+/* ESP-DL v3 by way of the row's float kernel (v3_float.c). */
+extern const espq_kernel espq_v3_by_float;
+
 /* Input 0 and output 0 must be of one width and exponent: operators that only move or bound numbers. */
 espq_status espq_call_same_quant(const espq_call *call, espq_error *err);
 

@@ -98,8 +98,9 @@ enum {
   ESPQ_V3_LUT16 = 128,        /* a table with interpolation steps in 16 bits */
   ESPQ_V3_FLOAT_OUTPUT = 256, /* reads integers, writes float */
   ESPQ_V3_REGISTERED = 512,   /* the runtime loads it; others must be rewritten or refused */
-  ESPQ_V3_SAME_KERNEL = 1024  /* the kernel is that of the q column, which rounds as the graph does; or where that
+  ESPQ_V3_SAME_KERNEL = 1024, /* the kernel is that of the q column, which rounds as the graph does; or where that
                                 is missing that of the f32 column, which moves any type */
+  ESPQ_V3_BY_FLOAT = 2048     /* integers to float32, the kernel of the f32 column, and back */
 };
 
 /* How the exporter lays out the tensors of an operator for the runtime, whose images are NHWC. */
@@ -130,7 +131,7 @@ typedef struct espq_op {
   espq_status (*infer)(espq_call *call, espq_error *err);
   const espq_kernel *f32; /* NULL: no such column */
   const espq_kernel *q;   /* 8 and 16 bits; reads the width from the ports */
-  const espq_kernel *v3;  /* ESP-DL v3's integers, widths by the ports; NULL: see ESPQ_V3_SAME_KERNEL */
+  const espq_kernel *v3;  /* ESP-DL v3's integers, widths by the ports; NULL: see ESPQ_V3_SAME_KERNEL, BY_FLOAT */
   unsigned v1;            /* ESPQ_V1_* */
   int weight, bias;       /* input index of weight and bias, -1: none */
   /* True when axis 0 of the inputs is not carried to axis 0 of the outputs image by image (Transpose that moves it,

@@ -78,7 +78,9 @@ const espq_kernel *espq_kernel_of(const espq_node *node) {
     case ESPQ_COLUMN_V3: break;
   }
   if (node->op->v3) return node->op->v3;
-  if (!(espq_op_v3(node->op)->flags & ESPQ_V3_SAME_KERNEL)) return NULL;
+  unsigned flags = espq_op_v3(node->op)->flags;
+  if (flags & ESPQ_V3_BY_FLOAT) return &espq_v3_by_float;
+  if (!(flags & ESPQ_V3_SAME_KERNEL)) return NULL;
   return node->op->q ? node->op->q : node->op->f32;
 }
 

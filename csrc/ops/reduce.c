@@ -1,4 +1,5 @@
 /* ReduceSum, ReduceMean ...: one number from all along some axes (tensor/reduce.h), in float only, in ESPQ_PLAIN. */
+#include <math.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -93,6 +94,69 @@ static espq_status run(const espq_run_args *args, espq_error *err) {
 
 static const espq_kernel kernel = {prepare, run, NULL};
 
+/* ---- ESP-DL v3: exact sums of integers, then one rounding ---- */
+
+typedef struct sums {
+  reduction r;
+  espq_rounding rounding;
+  espq_sim_format format;
+  int bits, ein, eout;
+  int64_t in, out; /* elements */
+} sums;
+
+static espq_status prepare_sums(const espq_env *env, espq_call *call, espq_prepared *out, espq_error *err) {
+  sums *s = espq_calloc(1, sizeof *s);
+  if (!s) return espq_fail_memory(err);
+  espq_prepared inner = {0};
+  espq_status status = prepare(env, call, &inner, err);
+  if (inner.state) s->r = *(reduction *)inner.state;
+  espq_free(inner.state);
+  if (!status) status = espq_port_exponent(call, &call->in[0], &s->ein, err);
+  if (!status) status = espq_port_exponent(call, &call->out[0], &s->eout, err);
+  if (status) {
+    espq_free(s);
+    return status;
+  }
+  s->r.type = ESPQ_I64;
+  s->rounding = espq_call_rounding(call);
+  s->format = espq_port_format(&call->in[0]);
+  s->bits = espq_sim_format_bits(espq_port_format(&call->out[0]));
+  s->in = espq_shape_elements(&call->in[0].shape);
+  s->out = espq_shape_elements(&call->out[0].shape);
+  out->state = s;
+  out->scratch = (size_t)(s->in + s->out) * sizeof(int64_t);
+  return ESPQ_OK;
+}
+
+/* Sum: one shift. Mean: float32 products and quotients in the runtime's order. L2: the root of the sum of squares. */
+static int64_t finish_sum(const sums *s, int64_t sum) {
+  if (s->r.kind == ESPQ_REDUCE_SUM)
+    return espq_fixed_clip(espq_fixed_shift(s->rounding, sum, (int64_t)s->eout - s->ein), s->bits);
+  float x = (float)sum;
+  if (s->r.kind == ESPQ_REDUCE_L2) x = ldexpf(sqrtf(x), s->ein);
+  else x = ldexpf(x, s->ein) / (float)(s->in / s->out);
+  return espq_fixed_round(s->rounding, (double)x, s->eout, s->bits);
+}
+
+static espq_status run_sums(const espq_run_args *args, espq_error *err) {
+  (void)err;
+  const sums *s = args->state;
+  int64_t *x = args->scratch, *y = x + s->in;
+  for (int64_t i = 0; i < s->in; i++) {
+    x[i] = s->format == ESPQ_SIM_I16 ? ((const int16_t *)args->in[0])[i] : ((const int8_t *)args->in[0])[i];
+    if (s->r.kind == ESPQ_REDUCE_L2) x[i] *= x[i];
+  }
+  if (s->out > 0) espq_reduce(ESPQ_REDUCE_SUM, ESPQ_I64, s->r.shape.rank, s->r.shape.dim, s->r.along, x, y);
+  for (int64_t i = 0; i < s->out; i++) {
+    int64_t v = finish_sum(s, y[i]);
+    if (s->bits == 16) ((int16_t *)args->out[0])[i] = (int16_t)v;
+    else ((int8_t *)args->out[0])[i] = (int8_t)v;
+  }
+  return ESPQ_OK;
+}
+
+static const espq_kernel sums_v3 = {prepare_sums, run_sums, NULL};
+
 static bool mixes_batch(const espq_call *call) {
   bool along[ESPQ_MAX_RANK] = {false};
   if (axes_from_data(call) || read_axes(call, along, NULL)) return true;
@@ -101,7 +165,8 @@ static bool mixes_batch(const espq_call *call) {
 
 static const char *why_not(const espq_call *call, char *text, size_t size) {
   if (strcmp(call->node->op_type, "ReduceMean") == 0 || strcmp(call->node->op_type, "ReduceMax") == 0)
-    return espq_reason(text, size, "%s has no integer form on the chip; over height and width use Global%sPool, which the "
+    return espq_reason(text, size,
+                       "%s has no integer form on the chip; over height and width use Global%sPool, which the "
                        "optimizer makes of it (without keepdims when asked for split_reduce)",
                        call->node->op_type, call->node->op_type[7] == 'e' ? "Average" : "Max");
   return espq_reason(text, size, "%s has no integer form on the chip; end the model before it", call->node->op_type);
@@ -112,7 +177,7 @@ static const espq_attr_spec attrs[] = {{"axes", ESPQ_ATTR_INTS, false, 0, ""},
                                        {"noop_with_empty_axes", ESPQ_ATTR_INT, false, 0, NULL},
                                        {NULL, ESPQ_ATTR_INT, false, 0, NULL}};
 
-#define ROW(op)                   \
+#define ROW(op, integers)         \
   const espq_op espq_op_##op = {  \
       .name = #op,                \
       .domain = "",               \
@@ -124,19 +189,20 @@ static const espq_attr_spec attrs[] = {{"axes", ESPQ_ATTR_INTS, false, 0, ""},
       .attrs = attrs,             \
       .infer = infer,             \
       .f32 = &kernel,             \
+      .v3 = integers,             \
       .weight = -1,               \
       .bias = -1,                 \
       .mixes_batch = mixes_batch, \
       .why_not = why_not,         \
   }
 
-ROW(ReduceSum);
-ROW(ReduceMean);
-ROW(ReduceMax);
-ROW(ReduceMin);
-ROW(ReduceProd);
-ROW(ReduceL1);
-ROW(ReduceL2);
-ROW(ReduceSumSquare);
-ROW(ReduceLogSum);
-ROW(ReduceLogSumExp);
+ROW(ReduceSum, &sums_v3);
+ROW(ReduceMean, &sums_v3);
+ROW(ReduceMax, NULL);
+ROW(ReduceMin, NULL);
+ROW(ReduceProd, NULL);
+ROW(ReduceL1, NULL);
+ROW(ReduceL2, &sums_v3);
+ROW(ReduceSumSquare, NULL);
+ROW(ReduceLogSum, NULL);
+ROW(ReduceLogSumExp, NULL);
