@@ -324,7 +324,7 @@ static const pad_case padded[] = {
 
 /* value: element number of the test data, or -1 for none. */
 static void begin_pad(op_case *t, const pad_case *c, int64_t opset, espq_dtype type, const void *x, int value) {
-  op_begin(t, "Pad", opset);
+  op_begin(t, "Pad", c->axes.n ? 18 : opset); /* axes came with opset 18 */
   op_input(t, type, c->rank, c->dim, x);
   if (c->mode) op_string(t, "mode", c->mode);
   if (opset < 11) {
