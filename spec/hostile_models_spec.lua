@@ -178,6 +178,8 @@ local CASES = {
   { "Pad to 2^30", 5, "Pad 'bad': it needs", one("Pad", { "x", "s" }, { ints("s", 0, 0, 1 << 15, 1 << 15) }) },
   { "Resize to 2^30", 5, "Resize 'bad': it needs",
     one("Resize", { "x", "", "", "s" }, { ints("s", 1, 2, 1 << 14, 1 << 15) }, nil, PICTURE) },
+  { "an input of 2^63 x 2", 5, "Relu 'bad': ",
+    one("Relu", { "x" }, nil, nil, { w.port("x", FLOAT, { math.maxinteger, 2 }) }) },
   { "an input of 2^30", 5, "Relu 'bad': it needs",
     one("Relu", { "x" }, nil, nil, { w.port("x", FLOAT, { 1, 1 << 30 }) }) },
 }

@@ -311,6 +311,15 @@ describe("what a file says about its model", function()
     assert.truthy(written:find(w.field(4, "org.example") .. w.field(5, 7), 1, true))
   end)
 
+  it("may be an opset newer than any number of ours: it is tried, also when it was written", function()
+    local path = os.tmpname()
+    local graph = assert(read(w.model { inputs = X, outputs = Y, opset = 1 << 33, nodes = {
+      w.node("Reshape", { "x", "s" }, { "y" }) }, initializers = { w.tensor("s", 7, { 1 }, ("<i8"):pack(2)) } }))
+    assert(onnx.save(graph, path))
+    assert.equal(1 << 33, assert(onnx.load(path)).opset)
+    os.remove(path)
+  end)
+
   it("may be of IR 3 to 13; newer ones are tried", function()
     for ir = 3, 14 do
       local path = os.tmpname()

@@ -5,9 +5,14 @@ local core = require "espquant.core"
 local model_scales = require "espquant.model_scales"
 local onnx = require "espquant.onnx"
 
-local function read(graph)
+local function put(graph)
   local path = os.tmpname()
   assert(core.onnx_write(graph, path))
+  return path
+end
+
+local function read(graph)
+  local path = put(graph)
   local again, message, code = onnx.load(path)
   os.remove(path)
   return again, message, code
@@ -154,6 +159,22 @@ describe("QDQ models", function()
       return b.node("Transpose", { q }, { perm = { 1, 0 } })
     end)))
     assert.equal("ArgMax Transpose", ops(graph))
+  end)
+
+  it("do not crash on attributes of another type", function()
+    for _, axis in ipairs { "SAME_UPPER", { 1, 2 }, 1.5 } do
+      local graph = assert(read(around(function(b, q, s, z)
+        return b.node("QLinearConcat", { s, z, q, s, z }, { axis = axis }, nil, "com.microsoft")
+      end)))
+      assert.equal("QuantizeLinear QLinearConcat DequantizeLinear", ops(graph))
+      local b = builder()
+      b.graph:add_input("x", "float32", { 1 })
+      b.graph:add_output(b.node("DequantizeLinear", { b.constant("int8", { 1, 2 }), b.constant("float32", { 1, 2 }) },
+        { axis = axis }, "y"))
+      local path = put(b.graph)
+      assert.equal("DequantizeLinear", ops((onnx.read(path))))
+      os.remove(path)
+    end
   end)
 
   it("do not crash on scales that do not fit", function()

@@ -64,6 +64,17 @@ describe("the executor", function()
       assert_equal(images, got[3])
     end)
 
+    it("of data that are constant, in whatever layout a kernel wants them", function()
+      for _, channels in ipairs { 1, 3, 8, 17 } do
+        local data, weight = numbers { 2, channels, 5, 5 }, numbers { 16, channels, 3, 3 }
+        local g = build({ { "x", { "N", 3 } } }, { { "Conv", { data, weight }, "conv" },
+          { "MaxPool", { data }, "pool", { kernel_shape = { 2, 2 } } }, { "Relu", { "x" }, "y" } },
+          { "conv", "pool", "y" })
+        local got = assert(core.executor(g)):run(numbers { 2, 3 })
+        for i, want in ipairs(core.evaluate(g, numbers { 2, 3 })) do assert_equal(want, got[i]) end
+      end
+    end)
+
     it("that no input has a part in, once", function()
       for _, batch in ipairs { "N", 2 } do
         local g = build({ { "x", { batch, 6 } } }, {

@@ -113,6 +113,7 @@ local CASES = {
   { "Reshape", { 6, 13 }, { M, i { 0, -1 } }, {}, { { 1, 2 }, { 3, 4 } } },
   { "Reshape", { 14, NEWEST }, { M, i { 4 } }, { allowzero = 1 }, { 1, 2, 3, 4 } },
   { "Reshape", { 6, 13 }, { M, i { 0, -1 } }, { allowzero = 1 }, "allowzero" },
+  { "Reshape", { 28, 28 }, { M, i { 4 } }, { allowzero = 1 }, { 1, 2, 3, 4 } }, -- newer than we know: tried
   -- modes
   { "DepthToSpace", { 6, 10 }, { f { { { { 1 } }, { { 2 } }, { { 3 } }, { { 4 } } } } }, { blocksize = 2 },
     { { { { 1, 2 }, { 3, 4 } } } } },

@@ -1,6 +1,6 @@
 /* The form of a node, shapes apart: how many inputs and outputs it has, which attributes, and whether its operator has
  * these in the model's version. */
-#include <limits.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "ops/kernel.h"
@@ -13,10 +13,11 @@
 typedef struct form {
   const espq_op *op;
   const char *attr;
-  int input, first, last;
+  int input;
+  int64_t first, last;
 } form;
 
-enum { LAST = INT_MAX };
+#define LAST INT64_MAX
 
 static const form forms[] = {
 #define ESPQ_ATTR(op, attr, first, last) {&espq_op_##op, #attr, -1, first, last},
@@ -37,8 +38,8 @@ static void check_version(espq_text *t, const espq_node *n, int64_t opset) {
     if (f->op != n->op || (opset >= f->first && opset <= f->last) || !is_used(n, f)) continue;
     if (f->attr) espq_text_add(t, "attribute '%s' exists ", f->attr);
     else espq_text_add(t, "input %d exists ", f->input);
-    if (opset < f->first) espq_text_add(t, "since opset %d, this is %d, ", f->first, (int)opset);
-    else espq_text_add(t, "up to opset %d, this is %d, ", f->last, (int)opset);
+    if (opset < f->first) espq_text_add(t, "since opset %" PRId64 ", this is %" PRId64 ", ", f->first, opset);
+    else espq_text_add(t, "up to opset %" PRId64 ", this is %" PRId64 ", ", f->last, opset);
   }
 }
 

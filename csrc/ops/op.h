@@ -156,8 +156,9 @@ void espq_ops_resolve(espq_graph *graph);
  * operators (then the text lists them all), ESPQ_EFORMAT otherwise. */
 espq_status espq_ops_verify(espq_graph *graph, espq_error *err);
 /* Fills dtype and shape of every value, in graph order; outputs of unknown operators keep what the file claims of them
- * (their rank only, once an input was given another shape), nodes that do not fit leave unknown shapes behind. Fails with the status of the first misfit (ESPQ_EFORMAT: shapes that do not fit) and a text of all of them,
- * each with node, input, expected and got. */
+ * (their rank only, once an input was given another shape), nodes that do not fit leave unknown shapes behind. Fails
+ * with the status of the first misfit (ESPQ_EFORMAT: shapes that do not fit) and a text of all of them, each with node,
+ * input, expected and got. */
 espq_status espq_ops_infer(espq_graph *graph, espq_error *err);
 /* As espq_ops_infer, but into `values` (one per value id) instead of the graph, with the given shapes of graph inputs
  * (in the order of graph->inputs). */
@@ -176,8 +177,8 @@ espq_status espq_call_init(espq_call *call, const espq_graph *graph, espq_id nod
 void espq_call_free(espq_call *call);
 /* Shapes and dtypes of the outputs from the inputs, by the node's row: arity, the row's rule, sizes. */
 espq_status espq_call_infer(espq_call *call, espq_error *err);
-/* ESPQ_ELIMIT, with the node: it needs more than `left` bytes (of the graph's max_bytes) for its outputs, for inputs that
- * are no constants and for scratch. Shapes must be known; unknown ones count nothing. */
+/* ESPQ_ELIMIT, with the node: it needs more than `left` bytes (of the graph's max_bytes) for its outputs, for inputs
+ * that are no constants and for scratch. Unknown shapes count nothing. */
 espq_status espq_call_fits(const espq_call *call, size_t scratch, uint64_t left, espq_error *err);
 /* The kernel of a node's column, or NULL; and how what it prepared is released (NULLs are allowed). */
 const espq_kernel *espq_kernel_of(const espq_node *node);
@@ -204,6 +205,7 @@ espq_status espq_broadcast(const espq_call *call, const espq_shape *a, const esp
 espq_status espq_call_fail(const espq_call *call, espq_error *err, espq_status status, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 espq_status espq_infer_same(espq_call *call, espq_error *err); /* the common rule: output 0 is like input 0 */
-int64_t espq_shape_elements(const espq_shape *shape);          /* product; -1 if a dimension is unknown */
+/* The product; 2^40 if it is more, -1 if a dimension is unknown. */
+int64_t espq_shape_elements(const espq_shape *shape);
 
 #endif

@@ -104,11 +104,14 @@ espq_status espq_infer_same(espq_call *call, espq_error *err) {
   return ESPQ_OK;
 }
 
+/* Of a claim that no tensor fulfils. Sums of bytes of such tensors do not overflow. */
+#define MOST_ELEMENTS ((int64_t)1 << 40)
+
 int64_t espq_shape_elements(const espq_shape *shape) {
   int64_t n = 1;
   for (int i = 0; i < shape->rank; i++) {
     if (shape->dim[i] < 0) return -1;
-    n *= shape->dim[i];
+    if (!espq_mul64(n, shape->dim[i], &n) || n > MOST_ELEMENTS) n = MOST_ELEMENTS;
   }
   return n;
 }

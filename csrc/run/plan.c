@@ -124,6 +124,19 @@ static espq_status output_buffers(builder *b, const espq_call *call, int *buffer
   return ESPQ_OK;
 }
 
+/* The data of a constant as the kernel wants it: constants are PLAIN. */
+static espq_status bind_constant(const espq_port *p, espq_operand *o, espq_error *err) {
+  o->constant = p->constant->data;
+  if (p->layout == ESPQ_PLAIN) return ESPQ_OK;
+  espq_typed_shape type = {p->dtype, p->shape};
+  o->owned = espq_alloc(espq_plan_bytes(&type, p->layout));
+  if (!o->owned) return espq_fail_memory(err);
+  espq_reorder r = espq_plan_reorder_of(&type, ESPQ_PLAIN, p->layout);
+  espq_plan_reorder(&r, o->constant, o->owned);
+  o->constant = o->owned;
+  return ESPQ_OK;
+}
+
 /* Adds the step; the plan owns the prepared state from now on. */
 static espq_status add_step(builder *b, const espq_call *call, const int *buffers, const espq_kernel *kernel,
                             espq_prepared *prepared, espq_error *err) {
@@ -132,10 +145,12 @@ static espq_status add_step(builder *b, const espq_call *call, const int *buffer
   espq_step *s = new_step(p, n->nin, n->nout, err);
   if (!s) return ESPQ_EMEMORY;
   for (int i = 0; i < n->nin + n->nout; i++) s->in[i].buffer = buffers[i];
-  for (int i = 0; i < n->nin; i++) {
-    if (call->in[i].constant) s->in[i].constant = call->in[i].constant->data;
+  espq_status status = ESPQ_OK;
+  for (int i = 0; i < n->nin && !status; i++) {
+    if (call->in[i].constant) status = bind_constant(&call->in[i], &s->in[i], err);
     if (buffers[i] >= 0) read_by(p, buffers[i], (int)p->nsteps - 1);
   }
+  if (status) return status;
   s->node = (espq_id)(n - call->graph->nodes);
   s->kernel = kernel;
   s->prepared = *prepared;
@@ -348,6 +363,7 @@ void espq_plan_free(espq_plan *plan) {
   for (size_t i = 0; i < plan->nsteps; i++) {
     espq_step *s = &plan->steps[i];
     espq_kernel_free(s->kernel, s->prepared.state);
+    for (int k = 0; k < s->nin; k++) espq_free(s->in[k].owned);
     espq_free(s->in);
   }
   espq_free(plan->steps);

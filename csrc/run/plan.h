@@ -20,6 +20,7 @@ typedef struct espq_buffer {
 typedef struct espq_operand {
   int buffer;           /* -1: none */
   const void *constant; /* data of a constant, or NULL */
+  void *owned;          /* its copy in the layout that the kernel wants, which `constant` then is; or NULL */
 } espq_operand;
 
 /* A tensor from one layout to another; one of them is PLAIN. */

@@ -32,7 +32,9 @@ local function input_tensor(value, seed)
   end
   local dtype = value.dtype or "float32"
   if not dtype:match "^float" then return core.tensor(shape, dtype) end
-  return core.tensor_frombytes { dtype = "float32", shape = shape, data = numbers(count, seed) }:astype(dtype)
+  local t, message = core.tensor_frombytes { dtype = "float32", shape = shape, data = numbers(count, seed) }
+  if not t then return nil, ("input '%s': %s"):format(value.name, message) end
+  return t:astype(dtype)
 end
 
 local function inputs_of(graph)

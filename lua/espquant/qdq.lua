@@ -252,7 +252,18 @@ local function find_stranger(graph)
   end
 end
 
+-- Numbers among the attributes, of which the checker of models has not seen the types yet.
+local INTEGERS_AMONG = { "axis", "block_size", "transA", "transB", "opset", "channels_last" }
+
+local function is_well_formed(node)
+  for _, name in ipairs(INTEGERS_AMONG) do
+    if node:has_attr(name) and math.type(node:attr(name)) ~= "integer" then return false end
+  end
+  return not node:has_attr "alpha" or math.type(node:attr "alpha") == "float"
+end
+
 local function rewrite(graph, node, op)
+  if not is_well_formed(node) then return false end
   if op.rewrite then return op.rewrite(graph, node) end
   local scale, zero = node:input(op.result), node:input(op.result + 1)
   if scale and not tensor(scale) then return false end
@@ -261,13 +272,19 @@ local function rewrite(graph, node, op)
   return y and true or false
 end
 
+local function reads_computed(node, op)
+  for _, i in ipairs(op.data(node)) do
+    if not tensor(node:input(i)) then return true end
+  end
+end
+
 -- How many nodes went, and one that did not and whose data is computed.
 local function rewrite_all(graph)
   local count = 0
   for _, node in ipairs(graph:node_list()) do
     local op = operator(node)
     if op and rewrite(graph, node, op) then count = count + 1
-    elseif op and not (node:input(1) and node:input(1).constant) then return count, node end
+    elseif op and reads_computed(node, op) then return count, node end
   end
   return count
 end
