@@ -1,5 +1,5 @@
--- espquant auto on a recorded model: it searches with the integer simulation, goes on where it was interrupted, and what
--- it writes gives the table again.
+-- espquant auto on a recorded model: it searches with the integer simulation, goes on where it was interrupted, and
+-- what it writes gives the table again.
 local cjson = require "cjson"
 local espquant = require "espquant"
 local fixtures = require "spec.support.fixtures"

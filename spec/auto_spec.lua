@@ -93,7 +93,8 @@ describe("a goal", function()
 
   it("is refused in words", function()
     for text, reason in pairs {
-      ["agreement"] = "is no goal such as", ["agreement >= much"] = "is no goal", ["speed >= 3"] = "there are agreement",
+      ["agreement"] = "is no goal such as", ["agreement >= much"] = "is no goal",
+      ["speed >= 3"] = "there are agreement",
       ["/nowhere/x.lua >= 1"] = "cannot open", ["agreement > 0.5"] = "is no goal",
     } do
       local g, message = goal.parse(text)

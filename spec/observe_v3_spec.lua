@@ -6,7 +6,7 @@ local support = require "spec.support.run"
 local network, numbers, run, ALL = support.network, support.numbers, support.run, support.ALL
 local BINS, LEVELS = 4096, 128
 
--- --- the rules, slowly ------------------------------------------------------------------------------------------------
+-- --- the rules, slowly -----------------------------------------------------------------------------------------------
 
 local function sorted(t)
   local list = t:reshape({ -1 }):totable()
@@ -75,7 +75,7 @@ local function squared_error(list, e, bits)
   return sum
 end
 
--- --- data -------------------------------------------------------------------------------------------------------------
+-- --- data ------------------------------------------------------------------------------------------------------------
 
 local function random(seed)
   return function()

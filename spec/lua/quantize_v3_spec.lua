@@ -14,8 +14,8 @@ local function naive(x, e, bits, rounding)
   return math.tointeger(below) + (up and 1 or 0)
 end
 
-local NUMBERS = { 0, 0.5, -0.5, 1.5, -1.5, 2.5, 0.25, 127.5, -128.5, 1e5, -1e5, 3e9, 8388609, -8388607, 1e13, -1e13, 1e30,
-  -1e30, 1 / 0, -1 / 0 }
+local NUMBERS = { 0, 0.5, -0.5, 1.5, -1.5, 2.5, 0.25, 127.5, -128.5, 1e5, -1e5, 3e9, 8388609, -8388607, 1e13, -1e13,
+  1e30, -1e30, 1 / 0, -1 / 0 }
 
 describe("t:quantize", function()
   it("rounds and saturates by the exponent, the width and the rounding", function()
@@ -27,7 +27,8 @@ describe("t:quantize", function()
           local q = t:quantize(e, bits, nil, rounding)
           assert.equal(dtype, q.dtype)
           for i, x in ipairs(q:totable()) do
-            assert.equal(naive(floats[i], e, bits, rounding), x, ("%g 2^%d int%d %s"):format(floats[i], e, bits, rounding))
+            local label = ("%g 2^%d int%d %s"):format(floats[i], e, bits, rounding)
+            assert.equal(naive(floats[i], e, bits, rounding), x, label)
             compared = compared + 1
           end
         end

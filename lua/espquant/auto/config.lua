@@ -1,6 +1,7 @@
 --- Options of a Calibrator in a file, as JSON:
 ---
----     {"bits": "int8", "format": "espquant-config", "layers": {"conv1": "int16"}, "observer": "mse", "runtime": "v3", ...}
+---     {"bits": "int8", "format": "espquant-config", "layers": {"conv1": "int16"}, "observer": "mse", "runtime": "v3",
+--- ...}
 
 local json = require "espquant.json"
 

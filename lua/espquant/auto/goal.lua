@@ -7,8 +7,8 @@
 ---
 --- agreement: the share of images whose largest number of the first output stands where the float model's does;
 --- accuracy: where the label says; snr: signal-to-noise ratio in dB, of the output where it is least. A function gets
---- the float model's outputs and the integer model's as floats, batch by batch, with the number of images; its result is
---- averaged over the images.
+--- the float model's outputs and the integer model's as floats, batch by batch, with the number of images; its result
+--- is averaged over the images.
 
 local M = {}
 
@@ -44,7 +44,7 @@ function M.parse(text)
   return { metric = metric, least = value, text = text, score = score }
 end
 
--- --- figures ----------------------------------------------------------------------------------------------------------
+-- --- figures ---------------------------------------------------------------------------------------------------------
 
 local Sums = {}
 Sums.__index = Sums

@@ -6,10 +6,10 @@
 ---     found.table                     -- the table itself
 ---     found.rows                      -- all that was measured: { config =, score =, snr =, cost =, label = }
 ---
---- Options: goal (a text of auto/goal.lua, or { score = function, least = number }), target, test (data that the goal is
---- measured on; else those of calibration), labels (an int64 tensor, for "accuracy"), state (a file in which figures are
---- kept, so that an interrupted search goes on), observers and weight_observers (lists to choose from), threads, log.
---- Raises error objects.
+--- Options: goal (a text of auto/goal.lua, or { score = function, least = number }), target, test (data that the goal
+--- is measured on; else those of calibration), labels (an int64 tensor, for "accuracy"), state (a file in which figures
+--- are kept, so that an interrupted search goes on), observers and weight_observers (lists to choose from), threads,
+--- log. Raises error objects.
 
 local Calibrator = require "espquant.calibrator"
 local Evaluator = require "espquant.evaluator"

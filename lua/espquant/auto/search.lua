@@ -2,11 +2,11 @@
 ---
 ---     local found = search(units, { least = 0.99, observers = {...}, weight_observers = {...} }, try, report)
 ---
---- A configuration is { observer =, weight_observer =, wide = { indexes of units at int16, in order } }; try(it) returns
---- { score =, snr = }. Observers cost nothing on the chip, so they are tried first, at int8. Where none of them is good
---- enough, each layer alone is given int16, which orders layers by the noise that this takes away, for what it costs;
---- the shortest beginning of that order that meets the goal is searched by halves, and then each of its layers is
---- taken back where the goal is met without it.
+--- A configuration is { observer =, weight_observer =, wide = { indexes of units at int16, in order } }; try(it)
+--- returns { score =, snr = }. Observers cost nothing on the chip, so they are tried first, at int8. Where none of them
+--- is good enough, each layer alone is given int16, which orders layers by the noise that this takes away, for what it
+--- costs; the shortest beginning of that order that meets the goal is searched by halves, and then each of its layers
+--- is taken back where the goal is met without it.
 
 local Search = {}
 Search.__index = Search
@@ -120,8 +120,8 @@ function Search:run()
   return self:prune(self:shortest(best, self:order(best), all))
 end
 
---- Searches; `report(row)` is told of every configuration that was measured. Returns the row of the best one and the list
---- of all; its score is below options.least where nothing meets the goal.
+--- Searches; `report(row)` is told of every configuration that was measured. Returns the row of the best one and the
+--- list of all; its score is below options.least where nothing meets the goal.
 return function(units, options, measure, report)
   local work = 0
   for _, unit in ipairs(units) do work = work + unit.work end

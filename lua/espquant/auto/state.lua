@@ -51,8 +51,8 @@ local function read(path, facts)
   return doc.trials
 end
 
---- The state of a search in the file `path` (nil: in memory only). `facts`: model, data, goal, target, tool, strings that
---- must be those of the file. Raises an error object where they are not, or the file is none of ours.
+--- The state of a search in the file `path` (nil: in memory only). `facts`: model, data, goal, target, tool, strings
+--- that must be those of the file. Raises an error object where they are not, or the file is none of ours.
 function M.open(path, facts)
   return setmetatable({ path = path, facts = facts, trials = path and read(path, facts) or {} }, State)
 end

@@ -135,7 +135,9 @@ describe("espquant calibrate --runtime v3", function()
   setup(function()
     folder = process.folder()
     local case = fixtures.open("gemm_mlp", "v3")
-    for _, name in ipairs { "model.onnx", "calib.npy" } do process.write_file(folder .. "/" .. name, case.bytes(name)) end
+    for _, name in ipairs { "model.onnx", "calib.npy" } do
+      process.write_file(folder .. "/" .. name, case.bytes(name))
+    end
   end)
   teardown(function() process.remove(folder) end)
 

@@ -80,6 +80,20 @@ local CASES = {
       .. "was measured to need: Mul 'Mul_m'" },
 }
 
+local LSTM = [[
+  input x 5,1,4
+  const w 1,24,4
+  const r 1,24,6
+  const b 1,48
+  const h 1,1,6
+  const c 1,1,6
+  LSTM x w r b - h c -> y yh yc hidden_size=6
+  Sigmoid yc -> s
+  output y
+  output yh
+  output s
+]]
+
 local function exponents_of(t, wanted)
   local got = {}
   for name in pairs(wanted) do got[name] = t:exponent(name) end
@@ -96,6 +110,14 @@ describe("exponents of ESP-DL v3 are shared:", function()
       assert.same({ case[5] }, t.warnings)
     end)
   end
+
+  it("GRU and LSTM keep bias and cell at int16, and one exponent of the hidden state", function()
+    local t, roots = build(LSTM)
+    assert.equal("x:8 y:8 yh:8 yc:8 s:8", roots)
+    assert.same({ y = -2, yh = -2, h = -2, c = -9, b = -9, yc = -9, s = -5 },
+      exponents_of(t, { y = 0, yh = 0, h = 0, c = 0, b = 0, yc = 0, s = 0 }))
+    assert.same({ 16, 16, { [8] = -4 } }, { t:get("b").bits, t:get("yc").bits, t:get("yc").seams })
+  end)
 
   it("biases and weights follow", function()
     local t = assert(build(CONV .. "Conv x w b -> c\noutput c", nil, { x = -3 }))

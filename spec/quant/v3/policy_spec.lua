@@ -8,8 +8,8 @@ local roles = require "espquant.quant.v3.roles"
 local target = require "espquant.quant.v3.target"
 local v3 = require "spec.support.v3"
 
--- Biases of which esp-ppq rounded some element in float32, where floor(x + 0.5) is off by one for odd integers from 2^23
--- on: case -> name -> elements.
+-- Biases of which esp-ppq rounded some element in float32, where floor(x + 0.5) is off by one for odd integers from
+-- 2^23 on: case -> name -> elements.
 local ROUNDED_IN_FLOAT32 = {
   ["softmax_head/esp32s3_16bit"] = { fc_b2 = 1, fc_b6 = 1 },
 }
@@ -30,7 +30,7 @@ end
 -- The node of the model that makes what the recorded one makes: some have other names.
 local function node_of(graph, op) return graph:value(op.outputs[1].name).producer end
 
--- --- the order of a filter's elements, slowly ---------------------------------------------------------------------------
+-- --- the order of a filter's elements, slowly ------------------------------------------------------------------------
 
 local BLOCK = { c = math.maxinteger, s3 = 128, p4 = 128 } -- bits of a block of channels
 
@@ -102,8 +102,8 @@ describe("the policy of ESP-DL v3", function()
       for name, want in pairs(record.table.variables) do
         if type(want.exponent) == "table" then check(label, t, name, want) end
       end
-      for _, tensor in ipairs(assert(espdl.decode(case.bytes(record.folder .. "/model.espdl")))[1].model.graph.initializer)
-      do
+      local file = assert(espdl.decode(case.bytes(record.folder .. "/model.espdl")))[1].model
+      for _, tensor in ipairs(file.graph.initializer) do
         initializers[tensor.name] = tensor
       end
       for _, op in ipairs(record.table.ops) do

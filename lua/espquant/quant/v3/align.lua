@@ -2,10 +2,10 @@
 ---
 ---     align.apply(graph, slots, widths, constants)
 ---
---- The inputs of Add, Sub, Sum, Concat, ScatterND and Resize take the exponent of the output. So does the producer of an
---- input where nothing else reads it, unless it is a passive node; elsewhere the edge has two exponents, between which
---- the chip converts. Comparisons take the coarsest exponent of their inputs likewise, and the hidden state of GRU and
---- LSTM that of their output.
+--- The inputs of Add, Sub, Sum, Concat, ScatterND and Resize take the exponent of the output. So does the producer of
+--- an input where nothing else reads it, unless it is a passive node; elsewhere the edge has two exponents, between
+--- which the chip converts. Comparisons take the coarsest exponent of their inputs likewise, and the hidden state of
+--- GRU and LSTM that of their output.
 
 local links = require "espquant.quant.v3.links"
 local roles = require "espquant.quant.v3.roles"

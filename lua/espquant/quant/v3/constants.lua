@@ -3,8 +3,8 @@
 ---     local measured = constants.measure(graph, widths, settings, target)   -- a list of constants
 ---     constants.fake_quantize(copy, measured, target.rounding)              -- the graph that calibration runs
 ---
---- A constant is { node =, index =, value =, role =, bits =, exponents =, axis = or nil }. Weights have one exponent per
---- output channel where the chip's kernels take several, by their range; all else one by the observer of weights.
+--- A constant is { node =, index =, value =, role =, bits =, exponents =, axis = or nil }. Weights have one exponent
+--- per output channel where the chip's kernels take several, by their range; all else one by the observer of weights.
 
 local observe = require "espquant.quant.v3.observe"
 local roles = require "espquant.quant.v3.roles"
@@ -45,8 +45,8 @@ function M.problems(graph, widths)
   for node in graph:nodes() do
     for _, value in roles.inputs(node) do
       if widths[node] and value.constant and not value.constant:isfinite() then
-        problems[#problems + 1] = ("%s: its constant '%s' holds NaN or infinity; train or export the model anew"):format(
-          node:label(), value.name)
+        local text = "%s: its constant '%s' holds NaN or infinity; train or export the model anew"
+        problems[#problems + 1] = text:format(node:label(), value.name)
       end
     end
   end

@@ -4,8 +4,8 @@
 ---
 --- Products are only ever shifted to the right: the output of Conv, Gemm, MatMul and Mul is at least as coarse as the
 --- product of what they read, and is made coarser where it is not. A bias must fit the bits that the chip has for it:
---- its weight gets coarser where it does not. The int8 lanes of the ESP32-S3 saturate sums at 20 bits: layers whose sums
---- go beyond are told.
+--- its weight gets coarser where it does not. The int8 lanes of the ESP32-S3 saturate sums at 20 bits: layers whose
+--- sums go beyond are told.
 
 local links = require "espquant.quant.v3.links"
 local roles = require "espquant.quant.v3.roles"
@@ -89,15 +89,15 @@ local function problems_of(c)
   local problems = {}
   for _, slot in ipairs(c.roots) do
     if not slot.above and slot.exponent > MAX_EXPONENT then
-      problems[#problems + 1] = ("'%s' needs the exponent %d, the chip's kernels hold %d at most; scale the data or the "
-        .. "model"):format(slot.value.name, slot.exponent, MAX_EXPONENT)
+      problems[#problems + 1] = ("'%s' needs the exponent %d, the chip's kernels hold %d at most; scale the data or "
+        .. "the model"):format(slot.value.name, slot.exponent, MAX_EXPONENT)
     end
   end
   return problems
 end
 
---- `context`: graph, widths, slots, roots (list of measured slots), constants (node -> index -> constant), absmax (name ->
---- largest absolute value), target, warnings. Returns a list of problems that nothing here can solve.
+--- `context`: graph, widths, slots, roots (list of measured slots), constants (node -> index -> constant), absmax (name
+--- -> largest absolute value), target, warnings. Returns a list of problems that nothing here can solve.
 function M.apply(context)
   local c, biases = context, {}
   c.shifting = {}

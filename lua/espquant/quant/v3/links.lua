@@ -6,11 +6,12 @@
 ---     links.root(slot)           -- the slot whose exponent the group has
 ---
 --- A slot is { value =, bits =, owners = {nodes}, above = slot or nil }. `owners` are the nodes whose settings count.
+--- One that is `fixed` has its exponent from the start.
 ---
---- Rules, in order: (1) a computing node and its only consumer, a Relu or Clip, have the consumer's exponent; (2) passive
---- nodes (which move numbers) have that of their input 1; (3) any other node and its only consumer, a Relu or Clip, as
---- in 1; (4) an input that no rule linked has the exponent of its producer, where both have one width. Inputs of another
---- width than their producer are measured for themselves, those of one tensor and width as one.
+--- Rules, in order: (1) a computing node and its only consumer, a Relu or Clip, have the consumer's exponent; (2)
+--- passive nodes (which move numbers) have that of their input 1; (3) any other node and its only consumer, a Relu or
+--- Clip, as in 1; (4) an input that no rule linked has the exponent of its producer, where both have one width. Inputs
+--- of another width than their producer are measured for themselves, those of one tensor and width as one.
 
 local roles = require "espquant.quant.v3.roles"
 local widths_of = require "espquant.quant.v3.widths"
@@ -34,7 +35,7 @@ function M.join(slot, under)
   if a ~= b then a.above = b end
 end
 
--- --- slots ------------------------------------------------------------------------------------------------------------
+-- --- slots -----------------------------------------------------------------------------------------------------------
 
 local function add_inputs(slots, node, bits)
   local list = {}
@@ -48,7 +49,11 @@ end
 local function add_outputs(slots, node, bits)
   for i, value in ipairs(node.outputs) do
     local kind = value and roles.output(node, i)
-    if kind == "data" or kind == "hidden" then
+    if kind == "cell" then
+      slots.output[value] = {
+        value = value, bits = 16, owners = { node }, exponent = roles.CELL_EXPONENT, fixed = true,
+      }
+    elseif kind then
       slots.output[value] = { value = value, bits = bits, owners = { node } }
     end
   end
@@ -64,7 +69,7 @@ local function add_graph_input(slots, value, widths)
   if owner then slots.output[value] = { value = value, bits = bits, owners = { owner } } end
 end
 
--- --- rules ------------------------------------------------------------------------------------------------------------
+-- --- rules -----------------------------------------------------------------------------------------------------------
 
 -- Rules 1 and 3: node, activation after it.
 local function join_activation(slots, node)

@@ -53,7 +53,7 @@ function Policy:collect_roots()
   local list, seen = {}, {}
   local function add(slot)
     slot = slot and root(slot)
-    if not slot or seen[slot] or slot.value.constant then return end
+    if not slot or seen[slot] or slot.fixed or slot.value.constant then return end
     seen[slot], slot.observer = true, self:observer(slot)
     list[#list + 1] = slot
   end
@@ -147,14 +147,6 @@ function Policy:add_tensor(value, kind)
   end
 end
 
-function Policy:add_cells(node)
-  for i, value in ipairs(node.outputs) do
-    if value and roles.output(node, i) == "cell" then
-      self.table:set(value.name, "activation", { roles.CELL_EXPONENT }).bits = 16
-    end
-  end
-end
-
 function Policy:fill_table()
   for _, value in ipairs(self.graph.inputs) do self:add_tensor(value, "input") end
   for node in self.graph:nodes() do
@@ -162,7 +154,6 @@ function Policy:fill_table()
     for _, value in ipairs(node.outputs) do
       if value then self:add_tensor(value, "activation") end
     end
-    if self.widths[node] then self:add_cells(node) end
   end
 end
 

@@ -7,8 +7,8 @@
 --- per channel on some chips), "constant" (an exponent of its own, per tensor), "aligned" (a constant that takes the
 --- exponent of the node's output, or of a comparison's coarsest input), "bias", "bound" (a constant that takes the
 --- exponent of input 1: Clip, Pad), "hidden" (the initial state of GRU and LSTM, computed or constant, at the exponent
---- of output 1), "cell" (int16 at 2^-9: their bias and cell state). Inputs without a role (shapes, axes, indices, scales
---- of Resize) are not quantized.
+--- of output 1), "cell" (int16 at 2^-9: their bias and cell state). Inputs without a role (shapes, axes, indices,
+--- scales of Resize) are not quantized.
 
 local core = require "espquant.core"
 
