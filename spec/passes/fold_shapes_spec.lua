@@ -28,6 +28,26 @@ local function view(b, x) return { row(b, at(b, x, 0)), b.integers(nil, { -1 }) 
 
 local OPEN = { "N", 4, 3, 2 }
 
+-- x -> Relu -> Resize to batch and channels of relu and these numbers -> y, as PyTorch writes F.interpolate
+local function interpolate(sizes, attrs, shape)
+  return function(b)
+    local relu = b.node("Relu", { b.input("x", shape or OPEN) })
+    local first = b.node("Slice", { b.node("Shape", { relu }), b.integers(nil, { 0 }), b.integers(nil, { 2 }) })
+    local all = b.node("Concat", { first, b.integers(nil, sizes) }, { attrs = { axis = 0 } })
+    b.graph.opset = 18
+    b.output(b.node("Resize", { relu, false, false, all }, { name = "up", out = "y", attrs = attrs }))
+    b.graph:infer_shapes()
+  end
+end
+
+local function scales(list)
+  return function(graph)
+    local up = graph:node "up"
+    assert.is_nil(up:input(4))
+    assert.same(list, up:input(3).constant:totable())
+  end
+end
+
 harness.describe("fold_shapes", {
   { "gives a view its batch by 0", build = reshape(OPEN, view), changes = 1, exact = true, ops = "Relu Reshape",
     check = target_of("flat", { 0, -1 }) },
@@ -83,4 +103,11 @@ harness.describe("fold_shapes", {
       b.graph:infer_shapes()
     end,
   },
+  { "gives a Resize scales, 1 for the batch", build = interpolate({ 6, 5 }, { mode = "linear" }), changes = 1,
+    exact = true, ops = "Relu Resize", check = scales { 1.0, 1.0, 2.0, 2.5 } },
+  { "keeps sizes that no scale gives exactly", changes = 0, run = false, build = interpolate { 5, 2 } },
+  { "keeps sizes that keep the aspect ratio", changes = 0, run = false,
+    build = interpolate({ 6, 5 }, { keep_aspect_ratio_policy = "not_larger" }) },
+  { "keeps sizes of dimensions that are not known", changes = 0, run = false,
+    build = interpolate({ 6, 5 }, nil, { "N", 4, "H", "W" }) },
 })
