@@ -28,10 +28,18 @@ local function read_pads(pad)
   return axes.read(pad, "pads", 2)
 end
 
+-- Whether there is anything to pad: windows cannot do without it.
+local function is_empty(value)
+  for _, d in ipairs(value.shape or {}) do
+    if d == 0 then return true end
+  end
+  return false
+end
+
 --- The begins and ends that a Pad adds to the spatial axes of a tensor of that rank; nil where it pads another axis, or
---- crops, or is not known.
+--- crops, or pads an empty tensor, or is not known.
 function M.spatial(pad, rank)
-  local pads = read_pads(pad)
+  local pads = not is_empty(pad:input(1)) and read_pads(pad)
   local spatial = {}
   if not pads or #pads ~= 2 * rank then return nil end
   for i, n in ipairs(pads) do

@@ -101,7 +101,13 @@ local function of_one(scalar)
   end
 end
 
-follow.Unsqueeze, follow.Squeeze = of_one(false), of_one(true)
+follow.Squeeze = of_one(true)
+
+local unsqueeze = of_one(false)
+function follow.Unsqueeze(node, of)
+  local axes = bound(node, of, 2, "axes")
+  return axes and #axes == 1 and unsqueeze(node, of) or nil
+end
 
 function follow.Identity(_, of) return of(1) end
 
@@ -156,6 +162,13 @@ local function of_unknown(value)
   return list
 end
 
+-- The list, unless the value has more axes, or fewer.
+local function of_rank(value, list)
+  local shape = value.shape
+  if not list or (shape and #shape ~= (list.scalar and 0 or 1)) then return nil end
+  return list
+end
+
 --- A function that gives the elements of a value, numbers and names, with scalar = true for rank 0; nil for values that
 --- are no small vector of integers. Shapes must have been inferred.
 function M.follow(graph)
@@ -166,7 +179,9 @@ function M.follow(graph)
   end
   for node in graph:nodes() do
     local rule, result = node.domain == "" and follow[node.op_type], node:output(1)
-    if rule and result then known[result.name] = rule(node, function(i) return elements(node:input(i)) end) end
+    if rule and result then
+      known[result.name] = of_rank(result, rule(node, function(i) return elements(node:input(i)) end))
+    end
   end
   return elements
 end

@@ -62,6 +62,14 @@ harness.describe("fold_shapes", {
     check = target_of("flat", { 4, -1, 6 }), run = false,
   },
   {
+    "follows no matrix", changes = 2, exact = true, ops = "Unsqueeze Squeeze Unsqueeze",
+    build = function(b)
+      local matrix = b.node("Unsqueeze", { at(b, b.input("x", { 2, 3 }), 0), b.integers(nil, { 0, 1 }) })
+      local vector = b.node("Squeeze", { matrix, b.integers(nil, { 1 }) })
+      b.output(b.node("Unsqueeze", { vector, b.integers(nil, { 1, 2 }) }))
+    end,
+  },
+  {
     "takes slices of a shape, and does not equate dimensions without a name", changes = 1,
     build = reshape({ false, 4, 3, 2 }, function(b, x)
       local tail = b.node("Slice", { b.node("Shape", { x }), b.integers(nil, { 2 }), b.integers(nil, { 99 }),

@@ -5,7 +5,7 @@ local core = require "espquant.core"
 local function pad_conv(pads, options)
   options = options or {}
   return function(b)
-    local inputs = { b.input("x", { 1, 2, 5, 5 }) }
+    local inputs = { b.input("x", options.shape or { 1, 2, 5, 5 }) }
     if pads then inputs[2] = b.integers("pads", pads) end
     if options.value then inputs[3] = b.constant("value", options.value) end
     local pad = b.node("Pad", inputs, { attrs = options.pad_attrs })
@@ -27,6 +27,8 @@ harness.describe("fuse_pad_into_conv", {
   { "adds them to those there are", build = pad_conv(SPATIAL, { attrs = { pads = { 1, 0, 1, 0 } } }), changes = 1,
     ops = "Conv", check = expect { 2, 2, 1, 1 } },
   { "may pad more than the kernel is wide", build = pad_conv { 0, 0, 4, 0, 0, 0, 0, 5 }, changes = 1, ops = "Conv" },
+  { "keeps the pads of what is empty", build = pad_conv({ 0, 0, 0, 2, 0, 0, 0, 2 }, { shape = { 1, 2, 5, 0 } }),
+    changes = 0, run = false },
   { "takes a written zero", build = pad_conv(SPATIAL, { value = scalar(0) }), changes = 1, ops = "Conv" },
   { "keeps strides and dilations", build = pad_conv(SPATIAL, { attrs = { strides = { 2, 1 }, dilations = { 1, 2 } } }),
     changes = 1, ops = "Conv" },

@@ -28,7 +28,8 @@ function M.configure(parser)
   parser:option "--also":argname "A,B":convert(pass_list)
     :description "Run these before the passes above, for instance cut_final_softmax,split_clip."
   parser:flag "--dynamic-batch":description "Make the first dimension of the inputs symbolic first."
-  parser:flag "--fixed-point":description "Repeat the whole list until nothing changes; without --passes and --also that is always done."
+  parser:flag "--fixed-point"
+    :description "Repeat the whole list until nothing changes, which is always done without --passes."
   parser:flag "--trace":description "Print each change: the pass and the node, on standard error."
   parser:flag "--no-verify":description "Do not compare the model before and after on random input."
   parser:flag "--list-passes --list":description "Print all passes with what they do, and stop."
@@ -88,7 +89,7 @@ function M.run(args, streams)
   if args.dynamic_batch then model = optimizer.convert_model_batch_to_dynamic(model) end
   local graph, counts, proof = optimizer.optimize(model, names, {
     trace = args.trace and tracer(streams), verify = not args.no_verify,
-    fixed_point = args.fixed_point or not (args.passes or args.also),
+    fixed_point = args.fixed_point or not args.passes,
   })
   errors.check(onnx.save(graph, output))
   if proof and proof.skipped then json.array(proof.skipped) end

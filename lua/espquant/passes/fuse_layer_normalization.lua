@@ -59,7 +59,8 @@ end
 
 local function fuse(graph, node, form)
   local m = P.match(form, node)
-  local list = m and numbers.same_form(m.x, node:output(1)) and normalization.common_axes(m.x, m.mean, m.mean1, m.mean2, m.variance)
+  local fits = m and numbers.same_form(m.x, node:output(1))
+  local list = fits and normalization.common_axes(m.x, m.mean, m.mean1, m.mean2, m.variance)
   local norm = list and normalization.add(graph, "LayerNormalization", node, m.x, list, m.epsilon)
   return norm ~= nil and norm ~= false and rebuild(graph, node, norm, m)
 end
