@@ -147,3 +147,39 @@ describe("the state of a search", function()
     os.remove(path)
   end)
 end)
+
+describe("espquant.auto", function()
+  local espquant = require "espquant"
+  local MODEL = "input x 1,4,8,8\nconst w 4,4,3,3\nConv x w -> c\nRelu c -> r\nFlatten r -> f\nconst v 144,5\n"
+    .. "Gemm f v -> y\noutput y"
+  local DATA = net.tensor({ 9, 4, 8, 8 }, 3, 2)
+
+  it("takes a function for its goal, and other data to test with", function()
+    local images = 0
+    local found = espquant.auto(net.model(MODEL), DATA, {
+      goal = { least = -0.005, score = function(want, got, n)
+        images = images + n
+        return -(want[1] - got[1]):maxabs()
+      end },
+      target = "c", test = DATA:slice(1, 4), observers = { "kl", "mse" }, weight_observers = {},
+    })
+    assert.is_true(found.reached)
+    assert.is_true(found.score >= -0.005)
+    assert.equal(0, images % 4)
+    assert.equal("v3", found.table.facts.runtime)
+    local again = espquant.Calibrator(found.config):measure_table(net.model(MODEL), DATA)
+    assert.same(found.table.entries, again.entries)
+  end)
+
+  it("raises wrong options", function()
+    local function refused(text, options)
+      local ok, message = pcall(espquant.auto, net.model(MODEL), DATA, options)
+      assert.is_false(ok)
+      assert.matches(text, tostring(message), 1, true)
+    end
+    refused("is no goal such as", { goal = "much" })
+    refused("supported target", { goal = "snr >= 3", target = "esp8266" })
+    refused("needs labels", { goal = "accuracy >= 0.5" })
+    refused("a number expected, got nil", { goal = { least = 1, score = function() end } })
+  end)
+end)

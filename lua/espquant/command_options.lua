@@ -116,6 +116,13 @@ function M.conflict(o)
   return not ok and reason or nil
 end
 
+--- The reason that the runtime does not have the target that was given, or nil.
+function M.wrong_target(settings)
+  if not settings.target then return nil end
+  local ok, reason = pcall(options.check, "target", settings.target, settings.runtime or "v1")
+  return not ok and reason or nil
+end
+
 --- The options of a Calibrator or Evaluator: what was given, then what the table says.
 function M.settings(args, t)
   local facts, given = t and t.facts or {}, config_of(args)

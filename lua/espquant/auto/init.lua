@@ -90,6 +90,9 @@ local function state_of(model, data, test, goal, options)
   })
 end
 
+--- Searches the cheapest configuration of ESP-DL v3 that meets a goal: auto(model, images, { goal = "snr >= 30", target
+--- =, test =, labels =, state =, observers =, weight_observers =, threads =, log = }). Returns { reached =, score =,
+--- snr =, cost =, config =, table =, rows =, goal = }.
 return function(model, source, options)
   local goal, target = goal_of(options.goal), options.target or "esp32s3"
   options = setmetatable({ target = target }, { __index = options })

@@ -60,7 +60,7 @@ function M.run(args, streams)
   local output = args.output or command.beside(args.model, ending)
   local exponents, mixed = input_exponents(args.input_exponent)
   local wrong = mixed or command.conflict(settings) or command.overwrites(output, args.model, table.unpack(args.data))
-    or wrong_name(settings, output) or command.wrong_table_name(output)
+    or command.wrong_target(settings) or wrong_name(settings, output) or command.wrong_table_name(output)
   if wrong then return command.usage(streams, wrong) end
   settings.input_exponent = exponents
   settings.model_scales = args.model_scales

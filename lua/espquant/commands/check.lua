@@ -6,13 +6,14 @@ local errors = require "espquant.errors"
 local json = require "espquant.json"
 local options = require "espquant.quant.options"
 local quant = require "espquant.quant"
+local v3_check = require "espquant.quant.v3.check"
 
 local M = { name = "check", summary = "tell whether a model can be quantized, with all reasons if not" }
 
 function M.configure(parser)
   command.add_model(parser)
   command.add_quantization(parser)
-  command.add_choice(parser, "--target", options.values "target"):description "The chip; all take the same operators."
+  command.add_runtime(parser, { target = true })
   command.add_json(parser)
 end
 
@@ -45,7 +46,8 @@ local function print_text(streams, headline, problems, notes)
 end
 
 -- Calibration and simulation: the original accepts more in one than in the other.
-local function check(model, mode)
+local function check(model, mode, settings)
+  if settings.runtime == "v3" then return v3_check(model, { bits = options.bits(settings.bits) }) end
   local ok, message, code, problems = quant.check(model, mode, "evaluator")
   if ok then ok, message, code, problems = quant.check(model, mode, "table") end
   return ok, message, code, problems
@@ -53,14 +55,14 @@ end
 
 function M.run(args, streams)
   local settings = command.settings(args)
-  local wrong = command.conflict(settings)
+  local wrong = command.conflict(settings) or command.wrong_target(settings)
   if wrong then return command.usage(streams, wrong) end
   local model = command.model(args.model, args, streams, onnx.read)
   local mode = settings.mode or "chip"
-  local ok, message, code, problems = check(model, mode)
+  local ok, message, code, problems = check(model, mode, settings)
   if not ok and not problems then return nil, message, code end
   problems = problems or {}
-  local notes = quant.notes(model, mode)
+  local notes = settings.runtime == "v3" and {} or quant.notes(model, mode)
   local headline = ok and ("can be quantized (%s)"):format(command.plural(#model, "node")) or message
   if args.json then command.print_json(streams, facts_of(args, ok or false, message, problems, notes))
   else print_text(streams, ("%s: %s"):format(args.model, headline), problems, notes) end

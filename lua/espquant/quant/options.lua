@@ -142,6 +142,9 @@ function M.values(option, runtime)
   return { table.unpack(option:match "observer$" and OBSERVERS or values_of(option, runtime)) }
 end
 
+--- The number of bits of "int8" or "int16".
+function M.bits(name) return BITS[name] end
+
 --- Returns `value` if it is one of the option's documented values, and raises otherwise.
 function M.check(option, value, runtime)
   local values, ok = values_of(option, runtime), nil

@@ -85,6 +85,15 @@ local function wide_sums(c)
   return layers
 end
 
+-- The runtime's table of operators has Resize for int8.
+local function wide_resizes(c)
+  local layers = {}
+  for node in c.graph:nodes() do
+    if node.op_type == "Resize" and c.widths[node] == 16 then layers[#layers + 1] = node:label() end
+  end
+  return layers
+end
+
 local function problems_of(c)
   local problems = {}
   for _, slot in ipairs(c.roots) do
@@ -111,6 +120,7 @@ function M.apply(context)
   warn(c, "the chip shifts to the right only: the output has a coarser exponent than it was measured to need: %s",
     raise_outputs(c))
   warn(c, "sums go beyond the 20 bits of the ESP32-S3's int8 lanes, which saturate; int16 does not: %s", wide_sums(c))
+  warn(c, "ESP-DL's documents list Resize for int8 only, as --int8 makes it: %s", wide_resizes(c))
   return problems_of(c)
 end
 
