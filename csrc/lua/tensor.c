@@ -297,6 +297,15 @@ static int tensor_equal(lua_State *L) {
   return 3;
 }
 
+/* t:identical(u): same type, shape and bytes. */
+static int tensor_identical(lua_State *L) {
+  const espq_tensor *t = espq_lua_checktensor(L, 1), *u = espq_lua_checktensor(L, 2);
+  bool comparable = t->dtype == u->dtype && espq_tensor_same_shape(t, u);
+  size_t bytes = comparable ? espq_tensor_bytes(t) : 0;
+  lua_pushboolean(L, comparable && (!bytes || !memcmp(t->data, u->data, bytes)));
+  return 1;
+}
+
 /* --- constructors --- */
 
 /* core.tensor(shape[, dtype]): zeros. */
@@ -354,6 +363,7 @@ static const luaL_Reg methods[] = {{"astype", tensor_astype},
                                    {"copy", tensor_copy},
                                    {"equal", tensor_equal},
                                    {"fill", tensor_fill},
+                                   {"identical", tensor_identical},
                                    {"item", tensor_item},
                                    {"reshape", tensor_reshape},
                                    {"slice", tensor_slice},

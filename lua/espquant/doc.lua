@@ -88,6 +88,7 @@ class("tensor", "t", {
   copy = "()\nA new tensor of the same elements.",
   dequantize = "(exponents[, axis])\nThe elements times 2^exponent, as float32.",
   equal = "(u)\nTrue; or false and, for equal types and shapes, the first index that differs and how many do.",
+  identical = "(u)\nWhether type, shape and bytes are the same.",
   fill = "(x)\nSets all elements; returns t.",
   isfinite = "()\nWhether no element is NaN or infinite.",
   item = "()\nThe element of a tensor that has only one.",

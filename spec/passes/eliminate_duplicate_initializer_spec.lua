@@ -34,6 +34,20 @@ harness.describe("eliminate_duplicate_initializer", {
     changes = 6, exact = true,
     check = function(graph) assert.equal("c1", constants(graph)) end,
   },
+  {
+    "merges among many that begin alike",
+    build = function(b)
+      local x = b.input("x", { 40 })
+      for i = 1, 20 do
+        local t = core.tensor { 40 } + 1
+        t:slice(40, 40):fill(i % 10)
+        x = b.node("Mul", { x, b.constant("c" .. i, t) })
+      end
+      b.output(x)
+    end,
+    changes = 10, exact = true,
+    check = function(graph) assert.equal("c1 c2 c3 c4 c5 c6 c7 c8 c9 c10", constants(graph)) end,
+  },
   { "keeps other numbers", build = two(f32, f32 + 1), changes = 0, exact = true },
   { "keeps another shape", build = two(f32, f32:reshape { 1, 2 }), changes = 0, exact = true },
   { "keeps minus zero apart from zero", changes = 0, exact = true,

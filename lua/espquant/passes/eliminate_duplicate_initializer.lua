@@ -15,17 +15,31 @@ local function digest(tensor)
   return core.sha256(tensor:tobytes())
 end
 
--- The constant of this group that equals `value`, or nil after adding it. A group: values of one sample; by digest
--- from the second one on.
-local function find_or_add(group, value)
-  if not group.only then
-    group.only = value
-    return nil
+-- Different constants of one sample that are compared byte by byte; beyond them digests are.
+local FEW = 4
+
+local function find_identical(group, value)
+  for _, other in ipairs(group) do
+    if other.constant:identical(value.constant) then return other end
   end
-  if not group.digests then group.digests = { [digest(group.only.constant)] = group.only } end
+end
+
+local function find_digest(group, value)
+  if not group.digests then
+    group.digests = {}
+    for _, other in ipairs(group) do group.digests[digest(other.constant)] = other end
+  end
   local key = digest(value.constant)
   local first = group.digests[key]
-  if not first then group.digests[key] = value end
+  group.digests[key] = first or value
+  return first
+end
+
+-- The constant of this group that equals `value`, or nil after adding it. A group: values of one sample.
+local function find_or_add(group, value)
+  if group.digests or #group == FEW then return find_identical(group, value) or find_digest(group, value) end
+  local first = find_identical(group, value)
+  if not first then group[#group + 1] = value end
   return first
 end
 

@@ -2,8 +2,8 @@
 --- After:  Reshape(y, {0 or -1, 3136}): what is known is a constant, the open dimension follows the data
 ---
 --- A vector of numbers alone becomes a constant. Of a Reshape's target one element may stay open (-1), and those that
---- are the input's own dimension at their place (0); of an Expand's, those that are the input's own (1). A Resize's sizes
---- of which some are the input's own become scales (1). A dimension without a name is no other's equal.
+--- are the input's own dimension at their place (0); of an Expand's, those that are the input's own (1). A Resize's
+--- sizes of which some are the input's own become scales (1). A dimension without a name is no other's equal.
 local pass = require "espquant.pass"
 local vectors = require "espquant.shape_vectors"
 local core = require "espquant.core"
