@@ -65,6 +65,7 @@ local LUA_EDGES = {
   ["quant.*"] = { "core", "quant.*", "qtable", "shape" },
   ["quant.v3.prepare"] = { "passes", "quant.v3.forms.*" },
   ["quant.v3.forms.*"] = { "core", "axes", "batchnorm", "pass", "pattern" },
+  ["quant.v3.restrictions"] = { "axes" },
   ["quant.v3"] = { "quant.v3.*" },
   ["quant.v3.*"] = { "core", "quant.*", "quant.v3.*", "qtable", "shape" },
   ["auto"] = { "auto.*", "calibrator", "core", "dataset", "dataset.digest", "errors", "evaluator", "quant.v3.*",

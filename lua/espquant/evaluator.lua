@@ -63,8 +63,8 @@ end
 function Evaluator:generate_quantized_model(model, table)
   if self.exec then self.exec:close() end
   self.exec, self.graph, self.table, self.model = nil, nil, nil, nil
-  errors.check(self.simulation.check(self, model))
   local t = qtable.is(table) and table or errors.check(qtable.load(table))
+  errors.check(self.simulation.check(self, model, t))
   local graph, all = self.simulation.graph(self, model, t)
   local names = self.outputs or all
   self.exec = errors.check(core.executor(graph, { threads = self.threads, isa = self.isa, outputs = names }))

@@ -6,14 +6,14 @@ local errors = require "espquant.errors"
 local json = require "espquant.json"
 local options = require "espquant.quant.options"
 local quant = require "espquant.quant"
-local v3_check = require "espquant.quant.v3.check"
+local v3 = require "espquant.quant.v3"
 
 local M = { name = "check", summary = "tell whether a model can be quantized, with all reasons if not" }
 
 function M.configure(parser)
   command.add_model(parser)
-  command.add_quantization(parser)
   command.add_runtime(parser, { target = true })
+  command.add_quantization(parser)
   command.add_json(parser)
 end
 
@@ -23,9 +23,9 @@ local function list_of(items, fields)
   return list
 end
 
-local function facts_of(args, ok, message, problems, notes)
+local function facts_of(args, ok, message, problems, notes, next_line)
   return {
-    supported = ok, message = message, target = args.target,
+    supported = ok, message = message, runtime = args.runtime, target = args.target, next = next_line,
     problems = list_of(problems, function(p)
       return {
         node = p.node, operator = p.op, output = p.output, shapes = p.shapes, cause = p.cause, remedy = p.remedy,
@@ -45,12 +45,37 @@ local function print_text(streams, headline, problems, notes)
   for _, note in ipairs(notes) do streams.stdout:write("  note: ", note.message, "\n") end
 end
 
+-- How each runtime checks a model: true, or nil, message, code, problems; and notes.
+local CHECKS = {}
+
 -- Calibration and simulation: the original accepts more in one than in the other.
-local function check(model, mode, settings)
-  if settings.runtime == "v3" then return v3_check(model, { bits = options.bits(settings.bits) }) end
+function CHECKS.v1(model, settings)
+  local mode = settings.mode or "chip"
   local ok, message, code, problems = quant.check(model, mode, "evaluator")
   if ok then ok, message, code, problems = quant.check(model, mode, "table") end
-  return ok, message, code, problems
+  return ok, message, code, problems, quant.notes(model, mode)
+end
+
+function CHECKS.v3(model, settings)
+  local ok, message, code, problems = v3.check(model, { bits = options.bits(settings.bits) })
+  return ok, message, code, problems, {}
+end
+
+-- A word as a shell reads it back.
+local function quoted(word)
+  return word:match "^[%w%._/+:=-]+$" and word or "'" .. word:gsub("'", "'\\''") .. "'"
+end
+
+-- What to type next: the calibration where the model can be quantized, else what may make it so.
+local function next_line(args, ok)
+  local words = { "espquant", ok and "calibrate" or "optimize", quoted(args.model) }
+  if ok then
+    words[#words + 1] = "--data IMAGES.npy"
+    for _, option in ipairs { "runtime", "target", "bits", "granularity", "mode" } do
+      if args[option] then words[#words + 1] = ("--%s %s"):format(option, args[option]) end
+    end
+  end
+  return table.concat(words, " ")
 end
 
 function M.run(args, streams)
@@ -58,14 +83,16 @@ function M.run(args, streams)
   local wrong = command.conflict(settings) or command.wrong_target(settings)
   if wrong then return command.usage(streams, wrong) end
   local model = command.model(args.model, args, streams, onnx.read)
-  local mode = settings.mode or "chip"
-  local ok, message, code, problems = check(model, mode, settings)
+  local ok, message, code, problems, notes = CHECKS[settings.runtime or "v1"](model, settings)
   if not ok and not problems then return nil, message, code end
   problems = problems or {}
-  local notes = settings.runtime == "v3" and {} or quant.notes(model, mode)
   local headline = ok and ("can be quantized (%s)"):format(command.plural(#model, "node")) or message
-  if args.json then command.print_json(streams, facts_of(args, ok or false, message, problems, notes))
-  else print_text(streams, ("%s: %s"):format(args.model, headline), problems, notes) end
+  local line = next_line(args, ok)
+  if args.json then command.print_json(streams, facts_of(args, ok or false, message, problems, notes, line))
+  else
+    print_text(streams, ("%s: %s"):format(args.model, headline), problems, notes)
+    streams.stdout:write("next: ", line, "\n")
+  end
   if not ok and code ~= "unsupported" then return errors.exit_code(code) end
   return ok or false
 end

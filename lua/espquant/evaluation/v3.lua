@@ -11,8 +11,10 @@ local v3 = require "espquant.quant.v3"
 
 local M = {}
 
---- Whether the model can be simulated.
-function M.check(eva, model) return v3.check(model, { bits = eva.bits, target = eva.chip }) end
+--- Whether the model can be simulated, in the widths that the table has for layers, where it is given.
+function M.check(eva, model, t)
+  return v3.check(model, { bits = eva.bits, target = eva.chip, layers = t and t.facts.layers })
+end
 
 --- Notes about operators: none.
 function M.notes() return {} end

@@ -7,6 +7,7 @@
 local core = require "espquant.core"
 local prepare = require "espquant.quant.v3.prepare"
 local problem = require "espquant.quant.problem"
+local restrictions = require "espquant.quant.v3.restrictions"
 local roles = require "espquant.quant.v3.roles"
 local widths = require "espquant.quant.v3.widths"
 
@@ -24,7 +25,8 @@ end
 
 local function unknown_operator(node)
   if core.op(node.op_type, node.domain) and rule(node).registered then return nil end
-  return ("ESP-DL v3 does not load the operator %s; replace it, or leave it to the application"):format(node.op_type)
+  if node.op_type == "ConvTranspose" then return restrictions.reason(node) end
+  return restrictions.unregistered(node.op_type)
 end
 
 local function not_finite(node)
@@ -81,63 +83,8 @@ local function computed_parameter(node)
   end
 end
 
-local MAX_RANK = 4
-
-local OPERATORS = {}
-
-function OPERATORS.Conv(node)
-  local x, shape = node:input(1), node:input(2).constant.shape
-  local group, channels = node:attr("group", 1), x.shape and x.shape[2]
-  if #shape > MAX_RANK then return "it is a 3-D convolution; the chip has 1-D and 2-D ones" end
-  if group == 1 then return nil end
-  if group ~= channels then
-    return ("it has %d groups of %s channels; split it into one Conv for each group"):format(group, channels)
-  end
-  if shape[1] ~= channels then
-    return ("its %d groups have %d channels each at the output; split it into depthwise Convs of one"):format(group,
-      shape[1] // group)
-  end
-end
-
-function OPERATORS.Gemm(node)
-  if node:attr("transA", 0) ~= 0 then return "it transposes its input (transA); put a Transpose before it" end
-end
-
-local function recurrent(node)
-  local h, x = node.op_type == "GRU", node:input(1)
-  if h and node:attr("linear_before_reset", 0) == 0 then
-    return "its linear_before_reset is 0, the chip's kernel has 1 only; train it so (as PyTorch does)"
-  end
-  if node:input(5) then return "it has lengths of sequences; the chip's kernel reads whole ones: leave them out" end
-  if node:input(8) then return "it has peepholes, the chip's kernel has none; train it without" end
-  for _, attribute in ipairs { "clip", "activations" } do
-    if node:has_attr(attribute) then
-      return ("its attribute %s is not known to the chip's kernel; train it without"):format(attribute)
-    end
-  end
-  local batch = x.shape and x.shape[node:attr("layout", 0) == 1 and 1 or 2]
-  if math.type(batch) == "integer" and batch ~= 1 then
-    return ("its batch is %d; the chip takes one sequence at a time: export the model with a batch of 1"):format(batch)
-  end
-end
-OPERATORS.GRU, OPERATORS.LSTM = recurrent, recurrent
-
-function OPERATORS.Resize(node)
-  local mode = node:attr("mode", "nearest")
-  if mode == "cubic" then return "its mode is cubic; the chip has nearest and linear" end
-end
-
-function OPERATORS.Mod(node)
-  if node:attr("fmod", 0) == 0 then return "its fmod is 0; the chip has fmod = 1 only" end
-end
-
-local function own_reason(node)
-  local f = OPERATORS[node.op_type]
-  return f and f(node)
-end
-
 local REASONS = {
-  unknown_operator, computed_parameter, own_reason, not_finite, only_constants, open_shape, other_input,
+  unknown_operator, computed_parameter, restrictions.reason, not_finite, only_constants, open_shape, other_input,
 }
 
 local function reason_of(node)
@@ -163,13 +110,11 @@ end
 return function(graph, options)
   local prepared, message, code, problems = prepare(graph)
   if not prepared then return nil, message, code, problems or { { message = message, cause = message } } end
-  local is_invalid
+  local is_invalid, found
+  found, message, code, problems = widths.resolve(prepared, options.bits, options.layers)
+  if not found then return nil, message, code, problems end
   problems, is_invalid = problems_of(prepared)
-  if #problems > 0 then
-    local text = ("%d node%s of the model cannot be quantized"):format(#problems, #problems == 1 and "" or "s")
-    return nil, text, is_invalid and "format" or "unsupported", problems
-  end
-  local found, why, kind, causes = widths.resolve(prepared, options.bits, options.layers)
-  if not found then return nil, why, kind, causes end
-  return true
+  if #problems == 0 then return true end
+  local text = ("%d node%s of the model cannot be quantized"):format(#problems, #problems == 1 and "" or "s")
+  return nil, text, is_invalid and "format" or "unsupported", problems
 end

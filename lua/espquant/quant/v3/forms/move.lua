@@ -1,5 +1,6 @@
 --- Before: Split without sizes         After: Split with its sizes in input 2
 --- Before: Pad with axes               After: Pad with pads for all axes
+--- Before: DepthToSpace(x) of mode CRD  After: Gather, which puts the channels in the order of mode DCR -> DepthToSpace
 --- Before: SpaceToDepth(x)             After: esp.SpaceToDepth(x), whose channels have the runtime's order -> Gather
 local axes, pass = require "espquant.axes", require "espquant.pass"
 local core = require "espquant.core"
@@ -34,6 +35,22 @@ function M.Pad(graph, node)
   end
   assert(node:set_input(4, false))
   pass.set_constant(graph, node, 2, core.tensor_from(all, "int64"), "pads")
+  return true
+end
+
+-- CRD counts (channel, place in the block), DCR (place, channel).
+function M.DepthToSpace(graph, node)
+  local block, shape = pass.attr(node, "blocksize", "integer"), node:input(1).shape
+  local all = shape and shape[2]
+  if node:attr("mode", "DCR") ~= "CRD" or not block or math.type(all) ~= "integer" then return false end
+  local order, places = {}, block * block
+  for place = 0, places - 1 do
+    for c = 0, all // places - 1 do order[#order + 1] = c * places + place end
+  end
+  local gather = assert(graph:add_node { op_type = "Gather", name = node.name ~= "" and node.name .. "_order" or nil,
+    inputs = { node:input(1), integers(graph, order) }, attrs = { axis = 1 }, before = node })
+  assert(node:set_input(1, gather:output(1)))
+  node:set_attr("mode", "DCR")
   return true
 end
 
