@@ -151,6 +151,12 @@ describe("limits of ESP-DL v3", function()
     local t = assert(build(text, { target = "esp32s3" }, { x = -3, c = -3 }, { c = 1000 }))
     assert.matches("sums go beyond the 20 bits .* Conv 'Conv_c' %(%d+%)", t.warnings[1])
     assert.same({}, build(text, { target = "esp32p4" }, { x = -3, c = -3 }, { c = 1000 }).warnings)
+    -- an output of 2^7 * 2^4, of sums that the lanes cut off at 2^19 * 2^-10: the weight takes two bits less
+    local w = t:exponent "w"
+    t = assert(build(text, { target = "esp32s3" }, { x = -3, c = w - 3 + 14 }, { c = 2.0 ^ (w - 3 + 21) * 0.99 }))
+    assert.same({ w + 2, w - 1 }, { t:exponent "w", t:exponent "b" })
+    assert.matches("hold less than the output: the weight has a coarser exponent: Conv 'Conv_c'", t.warnings[1])
+    assert.equal(1, #t.warnings)
   end)
 
   it("refuse exponents that no kernel holds, NaN and infinities, all at once", function()

@@ -72,15 +72,30 @@ local function warn(c, text, layers)
   if #layers > 0 then c.warnings[#c.warnings + 1] = text:format(table.concat(layers, ", ")) end
 end
 
+local MOST = 2.0 ^ (LANE_BITS - 1) - 1
+
+-- The largest sum of a layer on the lanes of the ESP32-S3, as far as the calibration data reach; nil for other layers.
+local function largest_sum(c, node)
+  local reached = c.absmax[node:output(1).name]
+  if c.target.group ~= "s3" or c.widths[node] ~= 8 or node.op_type == "Mul" or not reached then return nil end
+  return reached / 2.0 ^ product_exponent(c, node)
+end
+
+-- Where the lanes would cut off what the output could hold, the weight gets coarser, until they hold as much.
+local function fit_lanes(c, node)
+  local weight, sum = c.constants[node] and c.constants[node][2], largest_sum(c, node)
+  if not weight or not sum or sum <= MOST then return false end
+  local beyond = root(c.slots.output[node:output(1)]).exponent - product_exponent(c, node) - (LANE_BITS - 8)
+  for i, e in ipairs(weight.exponents) do weight.exponents[i] = e + math.max(beyond, 0) end
+  return beyond > 0
+end
+
 -- Layers whose sums (as far as the calibration data reach, of whole windows) do not fit the lanes.
 local function wide_sums(c)
   local layers = {}
   for _, node in ipairs(c.shifting) do
-    local reached = c.absmax[node:output(1).name]
-    if c.target.group == "s3" and c.widths[node] == 8 and node.op_type ~= "Mul" and reached then
-      local sum = reached / 2.0 ^ product_exponent(c, node)
-      if sum > 2.0 ^ (LANE_BITS - 1) - 1 then layers[#layers + 1] = ("%s (%.0f)"):format(node:label(), sum) end
-    end
+    local sum = largest_sum(c, node)
+    if sum and sum > MOST then layers[#layers + 1] = ("%s (%.0f)"):format(node:label(), sum) end
   end
   return layers
 end
@@ -108,15 +123,18 @@ end
 --- `context`: graph, widths, slots, roots (list of measured slots), constants (node -> index -> constant), absmax (name
 --- -> largest absolute value), target, warnings. Returns a list of problems that nothing here can solve.
 function M.apply(context)
-  local c, biases = context, {}
+  local c, biases, lanes = context, {}, {}
   c.shifting = {}
   for node in c.graph:nodes() do
     if c.widths[node] and rule(node).shifts then
       c.shifting[#c.shifting + 1] = node
       if fit_bias(c, node) then biases[#biases + 1] = node:label() end
+      if fit_lanes(c, node) then lanes[#lanes + 1] = node:label() end
     end
   end
   warn(c, "the bias does not fit the chip's bits: the weight has a coarser exponent: %s", biases)
+  warn(c, "the 20 bits of the ESP32-S3's int8 lanes hold less than the output: the weight has a coarser exponent: %s",
+    lanes)
   warn(c, "the chip shifts to the right only: the output has a coarser exponent than it was measured to need: %s",
     raise_outputs(c))
   warn(c, "sums go beyond the 20 bits of the ESP32-S3's int8 lanes, which saturate; int16 does not: %s", wide_sums(c))
