@@ -24,6 +24,7 @@ static const struct {
                 {"lut8", ESPQ_V3_LUT8},
                 {"lut16", ESPQ_V3_LUT16},
                 {"registered", ESPQ_V3_REGISTERED},
+                {"rewritten", ESPQ_V3_REWRITTEN},
                 {"float_output", ESPQ_V3_FLOAT_OUTPUT}};
 
 static const char *const v3_layouts[] = {

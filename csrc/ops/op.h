@@ -100,7 +100,8 @@ enum {
   ESPQ_V3_REGISTERED = 512,   /* the runtime loads it; others must be rewritten or refused */
   ESPQ_V3_SAME_KERNEL = 1024, /* the kernel is that of the q column, which rounds as the graph does; or where that
                                 is missing that of the f32 column, which moves any type */
-  ESPQ_V3_BY_FLOAT = 2048     /* integers to float32, the kernel of the f32 column, and back */
+  ESPQ_V3_BY_FLOAT = 2048,    /* integers to float32, the kernel of the f32 column, and back */
+  ESPQ_V3_REWRITTEN = 4096    /* not loaded, but written in operators that are (quant/v3/prepare.lua) */
 };
 
 /* How the exporter lays out the tensors of an operator for the runtime, whose images are NHWC. */

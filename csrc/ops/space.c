@@ -82,6 +82,17 @@ static espq_status prepare_space_to_depth(const espq_env *env, espq_call *call, 
   return keep(call, (int64_t[]){x[0], x[1], x[2] / k, k, x[3] / k, k}, (const int64_t[]){0, 3, 5, 1, 2, 4}, out, err);
 }
 
+/* As ESP-DL v3 orders channels: those of one input channel lie together. */
+static espq_status prepare_space_to_depth_esp(const espq_env *env, espq_call *call, espq_prepared *out,
+                                              espq_error *err) {
+  (void)env;
+  int64_t k;
+  espq_status status = read_block(call, &k, err);
+  if (status) return status;
+  const int64_t *x = call->in[0].shape.dim;
+  return keep(call, (int64_t[]){x[0], x[1], x[2] / k, k, x[3] / k, k}, (const int64_t[]){0, 1, 3, 5, 2, 4}, out, err);
+}
+
 static espq_status run(const espq_run_args *args, espq_error *err) {
   (void)err;
   const espq_move *s = args->state;
@@ -91,6 +102,7 @@ static espq_status run(const espq_run_args *args, espq_error *err) {
 
 static const espq_kernel depth_to_space = {prepare_depth_to_space, run, NULL};
 static const espq_kernel space_to_depth = {prepare_space_to_depth, run, NULL};
+static const espq_kernel space_to_depth_esp = {prepare_space_to_depth_esp, run, NULL};
 
 /* ---- rows ---- */
 
@@ -103,20 +115,23 @@ static const espq_attr_spec depth_to_space_attrs[] = {
     {"blocksize", ESPQ_ATTR_INT, true, 0, NULL}, {"mode", ESPQ_ATTR_STRING, false, 0, "DCR"}, {0}};
 static const espq_attr_spec space_to_depth_attrs[] = {{"blocksize", ESPQ_ATTR_INT, true, 0, NULL}, {0}};
 
-#define ROW(op, rule, attributes, kernel)            \
-  const espq_op espq_op_##op = {.name = #op,         \
-                                .domain = "",        \
-                                .since = 1,          \
-                                .min_in = 1,         \
-                                .max_in = 1,         \
-                                .min_out = 1,        \
-                                .max_out = 1,        \
-                                .attrs = attributes, \
-                                .infer = rule,       \
-                                .f32 = &kernel,      \
-                                .weight = -1,        \
-                                .bias = -1,          \
-                                .why_not = why_not}
+#define ROW(row, op, in, rule, attributes, kernel, integers) \
+  const espq_op espq_op_##row = {.name = op,                 \
+                                 .domain = in,               \
+                                 .since = 1,                 \
+                                 .min_in = 1,                \
+                                 .max_in = 1,                \
+                                 .min_out = 1,               \
+                                 .max_out = 1,               \
+                                 .attrs = attributes,        \
+                                 .infer = rule,              \
+                                 .f32 = &kernel,             \
+                                 .v3 = integers,             \
+                                 .weight = -1,               \
+                                 .bias = -1,                 \
+                                 .why_not = why_not}
 
-ROW(DepthToSpace, infer_depth_to_space, depth_to_space_attrs, depth_to_space);
-ROW(SpaceToDepth, infer_space_to_depth, space_to_depth_attrs, space_to_depth);
+ROW(DepthToSpace, "DepthToSpace", "", infer_depth_to_space, depth_to_space_attrs, depth_to_space, NULL);
+ROW(SpaceToDepth, "SpaceToDepth", "", infer_space_to_depth, space_to_depth_attrs, space_to_depth, NULL);
+ROW(EspSpaceToDepth, "SpaceToDepth", "esp", infer_space_to_depth, space_to_depth_attrs, space_to_depth_esp,
+    &space_to_depth_esp);

@@ -38,9 +38,10 @@ Constant nodes become tensors when a model is read. What has no integer form mus
 the integers are our own definition (docs/original.md), and `espquant check` says so of a model that has such a node.
 ]]
 
--- Of ESP-DL v3: integers, unless its quantizer leaves the operator in float.
+-- Of ESP-DL v3: integers, also where other operators do the same, unless its quantizer leaves the operator in float.
 local function v3(op)
   local integers = op.v3_kernel or op.v3.lut8
+  if op.v3.rewritten then return "yes" end
   if not op.v3.registered or not (integers or op.f32) then return "-" end
   return op.v3.quantized and integers and "yes" or op.v3.quantized and "-" or "float"
 end

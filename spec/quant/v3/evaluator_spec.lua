@@ -109,6 +109,17 @@ describe("an Evaluator of ESP-DL v3", function()
     assert.same({ "r", "s", "a", "f", "y" }, layers)
   end)
 
+  it("tells a float output from integers", function()
+    local model, t = calibrated({}, MODEL:gsub("output y", "Softmax y -> p\noutput p"))
+    local eva = evaluator()
+    eva:generate_quantized_model(model, t)
+    local p = eva:evaluate_quantized_model(DATA)[1]
+    assert.equal("float32", p.dtype)
+    assert.is_true((eva:evaluate_quantized_model(DATA, true)[1]:equal(p)))
+    local report = eva:layer_report(DATA)
+    assert.same({ "p", nil, 0 }, { report[#report].output, report[#report].exponent, report[#report].saturated })
+  end)
+
   it("puts seams between widths, and in front of float layers", function()
     local plain = "Conv LUT Add Flatten Gemm"
     for _, case in ipairs {

@@ -85,6 +85,7 @@ local CASES = {
     function(p) assert.equal(2, #p:node "n".outputs) end },
   { "DepthToSpace of mode CRD", one("DepthToSpace", { shape = { 1, 12, 2, 3 }, attrs = { blocksize = 2, mode = "CRD" } }),
     "Gather DepthToSpace" },
+  { "SpaceToDepth in the runtime's order", one("SpaceToDepth", { attrs = { blocksize = 2 } }), "SpaceToDepth Gather" },
   { "Softmax of opset 11", one("Softmax", { opset = 11, attrs = { axis = 1 } }), "Reshape Softmax Reshape", nil, 11 },
   { "Softmax of opset 11 along the last axis", one("Softmax", { shape = { 2, 5 } }), "Softmax", nil, 11 },
   { "Clip of opset 10", one("Clip", { attrs = { min = -0.5, max = 0.25 } }), "Clip",

@@ -25,8 +25,7 @@ end
 
 local function unknown_operator(node)
   if core.op(node.op_type, node.domain) and rule(node).registered then return nil end
-  if node.op_type == "ConvTranspose" then return restrictions.reason(node) end
-  return restrictions.unregistered(node.op_type)
+  return restrictions.reason(node) or restrictions.unregistered(node.op_type)
 end
 
 local function not_finite(node)

@@ -102,7 +102,7 @@ return pass {
   name = "deconv",
   run = function(graph)
     local count = 0
-    for _, node in ipairs(core.op("InsertZeros", "esp") and graph:node_list() or {}) do
+    for _, node in ipairs(graph:node_list()) do
       if node.op_type == "ConvTranspose" and node.domain == "" and rewrite(graph, node) then count = count + 1 end
     end
     return count

@@ -58,7 +58,7 @@ end
 function M.SpaceToDepth(graph, node)
   local block, shape = pass.attr(node, "blocksize", "integer"), node:input(1).shape
   local channels = shape and shape[2]
-  if not core.op("SpaceToDepth", "esp") or not block or math.type(channels) ~= "integer" then return false end
+  if not block or math.type(channels) ~= "integer" then return false end
   local made = assert(graph:add_node { op_type = "SpaceToDepth", domain = "esp", name = node.name, before = node,
     inputs = { node:input(1) }, attrs = { blocksize = block } })
   local order = {}
