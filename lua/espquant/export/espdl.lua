@@ -1,0 +1,141 @@
+--- The .espdl file that ESP-DL v3's runtime loads: a quantized model, with tests of itself where they are wanted.
+---
+---     local ok, message, code, problems = espdl.write(model, table, {
+---       path = "m.espdl", target = "esp32s3", test_input = tensor, metadata = { version = "1" } })
+---
+--- `table` is a qtable of runtime v3. Options: path, target (a chip; default: the table's), bits, test_input (a float32
+--- tensor, or a table of them by input: its integers and those of the outputs are put into the file), intermediates (a list
+--- of names: tensors that the test compares besides), metadata (a table of strings), model_version, runtime_version
+--- ("3.3.9"). The same model, table and options give the same bytes.
+
+local codec = require "espquant.codec.espdl"
+local core = require "espquant.core"
+local layout = require "espquant.export.espdl_layout"
+local matmul = require "espquant.export.espdl_matmul"
+local Nodes = require "espquant.export.espdl_nodes"
+local tensors = require "espquant.export.espdl_tensor"
+local v3 = require "espquant.quant.v3"
+
+local M = {}
+
+-- --- tests ------------------------------------------------------------------------------------------------------------
+
+local function tensor_inputs(graph, given)
+  if type(given) == "userdata" then given = { [graph.inputs[1].name] = given } end
+  local list = {}
+  for i, value in ipairs(graph.inputs) do
+    local tensor = given[value.name]
+    if not tensor then return nil, ("test_input: nothing for the input '%s'"):format(value.name), "format" end
+    list[i] = tensor
+  end
+  return list
+end
+
+-- A tensor of the graph as the device has it. A number without dimensions is written with one.
+local function test_value(value, tensor)
+  local perm = {}
+  for k, axis in ipairs(value.perm) do perm[k] = axis - 1 end
+  local moved = #perm > 1 and tensor:transpose(perm) or tensor
+  if moved.rank == 0 then moved = moved:reshape { 1 } end
+  local made = tensors.plain(value.name, moved, (value.dtype == "int8" or value.dtype == "int16") and value.quant)
+  made.doc_string = nil
+  return made
+end
+
+local function quantized(value, tensor, rounding)
+  if not value.quant then return tensor end
+  return tensor:quantize(value.quant.exponents, value.quant.bits, nil, rounding)
+end
+
+local function find_values(device, names)
+  local by_name, list = {}, {}
+  for _, value in ipairs(device.values) do by_name[value.name] = value end
+  for i, name in ipairs(names) do
+    if not by_name[name] then
+      return nil, ("intermediates: '%s' is no tensor of the written model"):format(name), "format"
+    end
+    list[i] = by_name[name]
+  end
+  return list
+end
+
+-- The integers of the test: lists of tensors of the file.
+local function tests(graph, device, options)
+  if not options.test_input then return {}, {} end
+  local given, message, code = tensor_inputs(graph, options.test_input)
+  if not given then return nil, message, code end
+  local rounding, names, inputs, outputs = v3.target.of(options.target).rounding, {}, {}, {}
+  for i, value in ipairs(graph.inputs) do
+    given[i] = quantized(value, given[i], rounding)
+    inputs[i] = test_value(device.inputs[i], given[i])
+  end
+  local wanted = table.move(device.outputs, 1, #device.outputs, 1, {})
+  local more
+  more, message, code = find_values(device, options.intermediates or {})
+  if not more then return nil, message, code end
+  table.move(more, 1, #more, #wanted + 1, wanted)
+  for i, value in ipairs(graph.outputs) do names[i] = value.name end
+  for i, value in ipairs(more) do names[#graph.outputs + i] = value.name end
+  local exec <close>, why, kind = core.executor(graph, { outputs = names })
+  if not exec then return nil, why, kind end
+  local got
+  got, message, code = exec:run(#given == 1 and given[1] or given)
+  if not got then return nil, message, code end
+  for i, value in ipairs(wanted) do outputs[i] = test_value(value, got[i]) end
+  return inputs, outputs
+end
+
+-- --- the model --------------------------------------------------------------------------------------------------------
+
+local function infos(values)
+  local list = {}
+  for i, value in ipairs(values) do list[i] = tensors.info(value) end
+  return list
+end
+
+local function metadata(entries)
+  local names, list = {}, {}
+  for name in pairs(entries) do names[#names + 1] = name end
+  table.sort(names)
+  for i, name in ipairs(names) do list[i] = { key = name, value = tostring(entries[name]) } end
+  return #list > 0 and list or nil
+end
+
+--- The tables of codec/espdl_schema for an integer graph (quant/v3/apply.lua), or nil, message, code.
+function M.model(graph, options)
+  local device = layout(graph)
+  matmul.pack(device, options)
+  local nodes = Nodes.new { chip = options.target, taken = device.taken }
+  for _, node in ipairs(device.nodes) do nodes:add(node) end
+  local inputs, outputs, code = tests(graph, device, options)
+  if not inputs then return nil, outputs, code end
+  local version = options.model_version or 0
+  return {
+    ir_version = graph.ir_version > 0 and graph.ir_version or 8, opset_import = {}, producer_name = "espquant",
+    model_version = version ~= 0 and version or nil, metadata_props = metadata(options.metadata or {}),
+    graph = { name = graph.name, node = nodes.list, initializer = nodes:parameters(), input = infos(device.inputs),
+      output = infos(device.outputs), value_info = infos(device.values), test_inputs_value = inputs,
+      test_outputs_value = outputs },
+  }
+end
+
+--- The bytes of the file, or nil, message, code, problems.
+function M.encode(model, table, options)
+  local o = { target = table.facts.target, bits = table.facts.bits, runtime_version = "3.3.9" }
+  for key, value in pairs(options) do o[key] = value end
+  local q, message, code, problems = v3.apply(model, table, { chip = o.target, bits = o.bits })
+  if not q then return nil, message, code, problems end
+  local made
+  made, message, code = M.model(q, o)
+  if not made then return nil, message, code end
+  return codec.encode(made)
+end
+
+--- Writes options.path: true, or nil, message, code, problems.
+function M.write(model, table, options)
+  local bytes, message, code, problems = M.encode(model, table, options)
+  if not bytes then return nil, message, code, problems end
+  return core.write_file(options.path, bytes)
+end
+
+return M
