@@ -118,11 +118,11 @@ local function add_picture_options(parser)
     :description "Pictures: scale the shorter side to N and cut out the centre, instead of stretching."
 end
 
---- --data, --scale and the options of files and pictures.
-function M.add_data(parser)
-  parser:option "-d --data":count "+":argname "FILE"
-    :description(".npy, .npz, IDX (also .gz), .pickle, .csv or raw file, images first; a PNG or JPEG file, or a folder "
-      .. "of them; NAME=FILE, repeated, for a model of several inputs.")
+--- --data, --scale and the options of files and pictures. `purpose` is what optional data is for.
+function M.add_data(parser, purpose)
+  parser:option "-d --data":count(purpose and "*" or "+"):argname "FILE"
+    :description((purpose and purpose .. " " or "") .. ".npy, .npz, IDX (also .gz), .pickle, .csv or raw file, "
+      .. "images first; a PNG or JPEG file, or a folder of them; NAME=FILE, repeated, for a model of several inputs.")
   parser:option "--scale":argname "FACTOR":convert(factor)
     :description "What each number of the data is multiplied by, for example 1/256."
   M.add_file_options(parser)

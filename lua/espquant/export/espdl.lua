@@ -10,13 +10,42 @@
 
 local codec = require "espquant.codec.espdl"
 local core = require "espquant.core"
+local input_shapes = require "espquant.input_shapes"
 local layout = require "espquant.export.espdl_layout"
 local matmul = require "espquant.export.espdl_matmul"
 local Nodes = require "espquant.export.espdl_nodes"
 local tensors = require "espquant.export.espdl_tensor"
+local shape_text = require "espquant.shape".text
 local v3 = require "espquant.quant.v3"
 
 local M = {}
+
+-- --- shapes -----------------------------------------------------------------------------------------------------------
+
+-- A copy of the model for one image: what is left open at the front of an input is 1. All other dimensions must be known.
+local function for_one_image(model)
+  local problems, shapes = {}, {}
+  for _, input in ipairs(model.inputs) do
+    local shape = {}
+    for k, d in ipairs(input.shape or {}) do shape[k] = math.type(d) == "integer" and d or k == 1 and 1 or false end
+    for _, d in ipairs(shape) do
+      if not d then
+        problems[#problems + 1] = ("input '%s' has the shape %s; the chip wants numbers: give its shape (--shape %s=...)")
+          :format(input.name, shape_text(input.shape), input.name)
+        break
+      end
+    end
+    shapes[input.name] = shape
+  end
+  if #problems > 0 then return nil, problems[1], "format", problems end
+  local copy, message, code = model:clone()
+  if not copy then return nil, message, code end
+  local ok
+  ok, message, code = input_shapes.set(copy, shapes)
+  if ok then ok, message, code = copy:infer_shapes() end
+  if not ok then return nil, message, code end
+  return copy
+end
 
 -- --- tests ------------------------------------------------------------------------------------------------------------
 
@@ -26,6 +55,8 @@ local function tensor_inputs(graph, given)
   for i, value in ipairs(graph.inputs) do
     local tensor = given[value.name]
     if not tensor then return nil, ("test_input: nothing for the input '%s'"):format(value.name), "format" end
+    local shape = tensor.shape
+    if #shape + 1 == #value.shape then tensor = tensor:reshape { 1, table.unpack(shape) } end -- an image of a batch
     list[i] = tensor
   end
   return list
@@ -123,7 +154,10 @@ end
 function M.encode(model, table, options)
   local o = { target = table.facts.target, bits = table.facts.bits, runtime_version = "3.3.9" }
   for key, value in pairs(options) do o[key] = value end
-  local q, message, code, problems = v3.apply(model, table, { chip = o.target, bits = o.bits })
+  local static, message, code, problems = for_one_image(model)
+  if not static then return nil, message, code, problems end
+  local q
+  q, message, code, problems = v3.apply(static, table, { chip = o.target, bits = o.bits })
   if not q then return nil, message, code, problems end
   local made
   made, message, code = M.model(q, o)
