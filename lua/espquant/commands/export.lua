@@ -29,7 +29,8 @@ function M.configure(parser)
   command.add_data(parser, "v3: data whose first image becomes a test of the model in the file.")
   parser:option "--intermediate":count "*":argname "NAME"
     :description "v3: a tensor that the test compares besides the outputs; repeatable."
-  parser:option "--metadata":count "*":argname "KEY=TEXT":convert(pair):description "v3: a text in the file; repeatable."
+  parser:option "--metadata":count "*":argname "KEY=TEXT":convert(pair)
+    :description "v3: a text in the file; repeatable."
   parser:option "--runtime-version":argname "V":convert(version)
     :description "v3: the version of ESP-DL that will load the file (default: 3.3.9)."
 end
@@ -58,12 +59,12 @@ end
 -- The first image of the data, a tensor for each input of the model; nil without data.
 local function first_image(args, model, streams)
   if #args.data == 0 then return nil end
-  for batch in command.data(args, model, streams):batches() do
-    local list, by_name = type(batch) == "table" and batch or { batch }, {}
-    for i, input in ipairs(model.inputs) do by_name[input.name] = list[i]:slice(1, 1) end
-    return by_name
-  end
-  errors.raise("format", "--data: there is no image")
+  local next_batch, state, first = command.data(args, model, streams):batches()
+  local batch = next_batch(state, first)
+  if not batch then errors.raise("format", "--data: there is no image") end
+  local list, by_name = type(batch) == "table" and batch or { batch }, {}
+  for i, input in ipairs(model.inputs) do by_name[input.name] = list[i]:slice(1, 1) end
+  return by_name
 end
 
 local function export_espdl(args, streams, model, t, settings)
@@ -83,7 +84,7 @@ function M.run(args, streams)
   local settings = command.settings(args, t)
   local runtime = settings.runtime or "v1"
   local wrong = command.conflict(settings) or command.wrong_target(settings) or conflict(args, runtime)
-    or args.output and command.overwrites(args.output, args.model, args.table, table.unpack(args.data))
+    or runtime == "v3" and args.output and command.overwrites(args.output, args.model, args.table, table.unpack(args.data))
   if wrong then return command.usage(streams, wrong) end
   local model = command.model(args.model, args, streams)
   command.note_other_model(args.table, t, model, streams)

@@ -20,6 +20,8 @@ local v3 = require "espquant.quant.v3"
 
 local M = {}
 
+local MAX_IR_VERSION = 10 -- of the files that are known to load
+
 -- --- shapes -----------------------------------------------------------------------------------------------------------
 
 -- A copy of the model for one image: what is left open at the front of an input is 1. All other dimensions must be known.
@@ -142,7 +144,7 @@ function M.model(graph, options)
   if not inputs then return nil, outputs, code end
   local version = options.model_version or 0
   return {
-    ir_version = graph.ir_version > 0 and graph.ir_version or 8, opset_import = {}, producer_name = "espquant",
+    ir_version = options.ir_version or 8, opset_import = {}, producer_name = "espquant",
     model_version = version ~= 0 and version or nil, metadata_props = metadata(options.metadata or {}),
     graph = { name = graph.name, node = nodes.list, initializer = nodes:parameters(), input = infos(device.inputs),
       output = infos(device.outputs), value_info = infos(device.values), test_inputs_value = inputs,
@@ -159,6 +161,7 @@ function M.encode(model, table, options)
   local q
   q, message, code, problems = v3.apply(static, table, { chip = o.target, bits = o.bits })
   if not q then return nil, message, code, problems end
+  o.ir_version = math.max(1, math.min(model.ir_version, MAX_IR_VERSION))
   local made
   made, message, code = M.model(q, o)
   if not made then return nil, message, code end

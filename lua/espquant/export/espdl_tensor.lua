@@ -1,4 +1,5 @@
---- Tensors as an .espdl file holds them: little-endian bytes in blocks of 16, filters in the order of the chip's kernels.
+--- Tensors as an .espdl file holds them: little-endian bytes in blocks of 16, filters in the order of the chip's
+--- kernels.
 ---
 ---     tensors.plain("shape5", tensor, quant)
 ---     tensors.filter("conv_w", weight, quant, "oihw", { chip = "esp32s3", grouped = false })
@@ -49,7 +50,8 @@ local function bits_of(tensor) return tensor.dtype == "int8" and 8 or 16 end
 function M.filter(name, tensor, quant, chip, grouped)
   local shape, rank = tensor.shape, tensor.rank
   local window, dims = rank == 4 and "HW" or "W", {}
-  local packed = assert(core.pack_filter(tensor, { axes = AXES[rank], target = chip, runtime = "v3", grouped = grouped }))
+  local packed = assert(core.pack_filter(tensor,
+    { axes = AXES[rank], target = chip, runtime = "v3", grouped = grouped }))
   for axis = 3, rank do dims[#dims + 1] = shape[axis] end
   dims[#dims + 1] = grouped and shape[1] or shape[2]
   dims[#dims + 1] = grouped and shape[2] or shape[1]
