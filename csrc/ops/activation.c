@@ -269,7 +269,7 @@ static espq_status run_prelu_q(const espq_run_args *args, espq_error *err) {
 
 static const espq_kernel prelu_q_kernel = {prepare_prelu_q, run_prelu_q, free_prelu_q};
 
-/* ---- PRelu of ESP-DL v3: both branches are rounded ---- */
+/* ---- PRelu of ESP-DL v3: both branches are rounded. esp.PRelu, its plain C kernel: x >= 0 as it is, x * slope floored. */
 
 typedef struct prelu_v3 {
   espq_rounding rounding;
@@ -303,10 +303,11 @@ static espq_status prepare_prelu_v3(const espq_env *env, espq_call *call, espq_p
     return status;
   }
   call->in[0].layout = call->out[0].layout = ESPQ_PLAIN;
-  s->rounding = espq_call_rounding(call);
+  bool plain = strcmp(call->node->domain, "esp") == 0;
+  s->rounding = plain ? ESPQ_ROUND_FLOOR : espq_call_rounding(call);
   s->format = espq_port_format(&call->in[0]);
-  s->right = (int64_t)y - x;
-  s->right_negative = s->right - slope;
+  s->right = plain ? 0 : (int64_t)y - x;
+  s->right_negative = (int64_t)y - x - slope;
   s->rank = call->in[0].shape.rank;
   memcpy(s->dim, call->in[0].shape.dim, sizeof s->dim);
   slope_strides(call, s->slope_stride);
@@ -423,3 +424,16 @@ const espq_op espq_op_PRelu = {.name = "PRelu",
                                .bias = -1,
                                .mixes_batch = prelu_mixes,
                                .why_not = prelu_why_not};
+
+const espq_op espq_op_EspPRelu = {.name = "PRelu",
+                                  .domain = "esp",
+                                  .since = 1,
+                                  .min_in = 2,
+                                  .max_in = 2,
+                                  .min_out = 1,
+                                  .max_out = 1,
+                                  .infer = infer_prelu,
+                                  .v3 = &prelu_v3_kernel,
+                                  .weight = -1,
+                                  .bias = -1,
+                                  .mixes_batch = prelu_mixes};

@@ -83,6 +83,8 @@ function M.add_simulation(parser)
   M.add_runtime(parser)
   M.add_choice(parser, "--chip", options.values("chip", "v3"))
     :description "The chip that is simulated (default: that of the table, else esp32s3)."
+  parser:option "--runtime-version":argname "VERSION"
+    :description "v3: as the kernels of that ESP-DL compute, such as 3.3.9 (default: as its quantizer simulates)."
   M.add_quantization(parser)
 end
 
@@ -148,7 +150,7 @@ function M.simulation(args, t)
   local is_v3 = all.runtime == "v3"
   return {
     bits = all.bits, granularity = all.granularity, mode = all.mode, threads = all.threads, runtime = all.runtime,
-    chip = args.chip or is_v3 and all.target or nil,
+    chip = args.chip or is_v3 and all.target or nil, runtime_version = args.runtime_version,
   }
 end
 

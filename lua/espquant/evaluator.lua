@@ -7,7 +7,8 @@
 --- By name: Evaluator{bits =, granularity =, chip =, mode =, runtime =, threads =, isa =, outputs =}; `outputs` names
 --- the tensors to return instead of the graph's outputs. mode "chip" runs the integer kernels; "original" the float
 --- rewrite that reproduces the original tool's figures. For ESP-DL v3: Evaluator{bits =, runtime = "v3", chip =, threads =,
---- isa =, outputs =}. Methods raise error objects (`espquant.errors`) for what is wrong with models, tables and data;
+--- isa =, outputs =, runtime_version =}; with a version such as "3.3.9" what that ESP-DL's kernels compute, also where
+--- its quantizer simulates something else (docs/v3.md). Methods raise error objects (`espquant.errors`) for what is wrong with models, tables and data;
 --- wrong options and calls out of order are misuse.
 
 local core = require "espquant.core"
@@ -21,7 +22,7 @@ local Evaluator = { __name = "espquant.Evaluator" }
 Evaluator.__index = Evaluator
 
 local OPTIONS = { "bits", "granularity", "chip" }
-local MORE = { "mode", "runtime", "threads", "isa", "outputs" }
+local MORE = { "mode", "runtime", "runtime_version", "threads", "isa", "outputs" }
 
 -- What is computed, by runtime: check, notes, describe, graph, form and to_float of each.
 local SIMULATIONS = {

@@ -6,6 +6,7 @@
 --- A wrong option is misuse: it raises a plain error whose text is the original's, where the original has one.
 
 local core = require "espquant.core"
+local deviations = require "espquant.quant.v3.deviations"
 local v3_target = require "espquant.quant.v3.target"
 
 local M = {}
@@ -29,7 +30,7 @@ end
 local VALUES_V3 = { target = v3_target.CHIPS, chip = v3_target.CHIPS, mode = { "chip" } }
 local RUNTIME_OF = {
   granularity = "v1", method = "v1", input_exponent = "v1", model_scales = "v1", observer = "v3",
-  weight_observer = "v3", layers = "v3",
+  weight_observer = "v3", layers = "v3", runtime_version = "v3",
 }
 local OBSERVERS = { "kl", "minmax", "percentile", "mse" }
 
@@ -63,6 +64,7 @@ local EXPECTED = {
   outputs = "a list of names",
   observer = "`kl`, `minmax`, `percentile` or `mse`",
   weight_observer = "`kl`, `minmax`, `percentile` or `mse`",
+  runtime_version = "a version of ESP-DL such as 3.3.9",
   layers = "a table of names or patterns to `int8`, `int16`, `float` or a table of bits, observer, weight_observer",
 }
 
@@ -117,6 +119,7 @@ local TESTS = {
   observer = is_observer,
   weight_observer = is_observer,
   layers = function(x) return type(x) == "table" and is_layers(x) end,
+  runtime_version = deviations.is_version,
 }
 
 local function values_of(option, runtime)

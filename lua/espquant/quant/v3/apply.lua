@@ -9,6 +9,7 @@
 --- in the float column. All that is wrong with the table is told at once.
 
 local core = require "espquant.core"
+local deviations = require "espquant.quant.v3.deviations"
 local entries = require "espquant.quant.entries"
 local lut = require "espquant.quant.v3.lut"
 local prepare = require "espquant.quant.v3.prepare"
@@ -134,12 +135,18 @@ local function rewrite(self)
     if self.widths[node] then fuse(self, node) end
   end
   for _, node in ipairs(nodes) do
-    if self.widths[node] and node.alive and is_by_table(self, node) then look_up(self, node) end
+    local bits = node.alive and self.widths[node]
+    if bits and is_by_table(self, node) then
+      look_up(self, node)
+    elseif bits and deviations.find(self.options.runtime_version, node.op_type, self.facts.group, bits) then
+      deviations.settle(self, node)
+    end
   end
 end
 
---- The integer graph, or nil, message, code, problems. `options`: chip, bits (of nodes that the table does not name), and
---- int16_lut_step (32).
+--- The integer graph, or nil, message, code, problems. `options`: chip, bits (of nodes that the table does not name),
+--- int16_lut_step (32), and runtime_version: ESP-DL's kernels of that version, where they compute otherwise than its
+--- quantizer simulates (quant/v3/deviations.lua).
 return function(graph, qtable, options)
   local prepared, message, code = prepare(graph)
   if not prepared then return nil, message, code end

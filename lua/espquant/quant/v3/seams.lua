@@ -15,8 +15,8 @@ end
 
 local SUFFIX = { QuantizeLinear = "quantized", DequantizeLinear = "dequantized", RequantizeLinear = "requantized" }
 
--- Puts the node between the tensor and input i of `reader`; form: { bits, exponents } of what it makes, or nil for float.
-local function put(graph, op_type, reader, i, form)
+--- Puts the node between the tensor and input i of `reader`; form: { bits, exponents } of what it makes, or nil for float.
+function M.put(graph, op_type, reader, i, form)
   local value = reader:input(i)
   local name = free_name(graph, ("%s_%s_for_%s"):format(value.name, SUFFIX[op_type], reader.name))
   local made = assert(graph:add_node { op_type = op_type, domain = "esp", name = name, inputs = { value },
@@ -36,9 +36,9 @@ function M.insert(plan, node)
   for i, value in ipairs(node.inputs) do
     local made, read = value and plan.forms[value], slots[i]
     if value and not value.constant then
-      if read and not made then put(plan.graph, "QuantizeLinear", node, i, read)
-      elseif read and differs(made, read) then put(plan.graph, "RequantizeLinear", node, i, read)
-      elseif made and not read then put(plan.graph, "DequantizeLinear", node, i) end
+      if read and not made then M.put(plan.graph, "QuantizeLinear", node, i, read)
+      elseif read and differs(made, read) then M.put(plan.graph, "RequantizeLinear", node, i, read)
+      elseif made and not read then M.put(plan.graph, "DequantizeLinear", node, i) end
     end
   end
 end
