@@ -52,7 +52,8 @@ describe("the operator table #unit", function()
     local aligning, keeping = {}, {}
     for _, op in ipairs(core.ops()) do
       local g = core.graph {}
-      local node = g:add_node { op_type = op.name, inputs = { g:add_input("x", "float32", { 1 }) }, outputs = 1 }
+      local node = g:add_node { op_type = op.name, domain = op.domain, inputs = { g:add_input("x", "float32", { 1 }) },
+        outputs = 1 }
       if op.v1.aligns then aligning[#aligning + 1] = op.name end
       if v1.one_scale(node) then keeping[#keeping + 1] = op.name end
     end
