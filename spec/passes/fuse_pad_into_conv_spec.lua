@@ -43,6 +43,15 @@ harness.describe("fuse_pad_into_conv", {
     end,
     changes = 2, ops = "Conv", check = expect { 2, 4, 0, 2 },
   },
+  {
+    "gives it to all Convs that share the Pad",
+    build = function(b)
+      local pad = b.node("Pad", { b.input("x", { 1, 2, 5, 5 }), b.integers("pads", SPATIAL) })
+      local first = b.node("Conv", { pad, b.random("w", { 3, 2, 3, 3 }) }, { name = "conv" })
+      b.output(b.node("Add", { first, b.node("Conv", { pad, b.random("v", { 3, 2, 3, 3 }) }) }, { out = "y" }))
+    end,
+    changes = 2, ops = "Conv Conv Add", check = expect { 1, 2, 0, 1 },
+  },
   { "keeps another filling", build = pad_conv(SPATIAL, { value = scalar(0.5) }), changes = 0, exact = true },
   { "keeps a filling of another type", build = pad_conv(SPATIAL, { value = scalar(0, "int32") }), changes = 0,
     run = false },
