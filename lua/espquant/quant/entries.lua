@@ -60,7 +60,7 @@ function Entries:exponent(value)
   return list and list[1]
 end
 
---- Entries of no tensor do no harm, but tell a table of another model where others are missing. `known`: names that
+--- Entries of no tensor do no harm in v1, but tell a table of another model where others are missing. `known`: names that
 --- belong to the model though no tensor has them.
 function Entries:strangers(graph, known)
   self.at = nil

@@ -153,8 +153,8 @@ return function(graph, qtable, options)
   local self = entries.new(Apply, prepared, qtable, MAX_EXPONENT)
   self.graph, self.options, self.facts = prepared, options, target.of(options.chip)
   self:plan()
+  self:strangers(prepared, {})
   if #self.problems > 0 then
-    self:strangers(prepared, {})
     return nil, "the quantization table is not complete or of another model", "format", self.problems
   end
   rewrite(self)

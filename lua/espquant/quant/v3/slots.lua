@@ -35,6 +35,11 @@ end
 
 local function form_of_entry(self, value, bits)
   local entry = self.table:get(value.name)
+  if entry and entry.kind == "float" then
+    self:problem("the table has '%s' as float, the model as int%d; calibrate again", value.name, bits)
+    self.unknown[value] = true
+    return nil
+  end
   local e = self:exponent(value)
   if e and entry.bits and entry.bits ~= bits then
     self:problem("the table has '%s' as int%d, the model as int%d; calibrate again", value.name, entry.bits, bits)
