@@ -12,6 +12,11 @@ function M.reduce(op_type, inner, name)
   return P[op_type] { inner, P.opt(P.const()) }:with { keepdims = 1 }:as(name)
 end
 
+--- A pattern: the node that makes the mean; of rank 3 and more it can be a GlobalAveragePool.
+function M.mean(inner, name)
+  return P.either { M.reduce("ReduceMean", inner, name), P.GlobalAveragePool { inner }:as(name) }
+end
+
 --- A pattern: the square of what `inner(i)` matches, i being 1 and, for the second factor of a product, 2.
 function M.square(inner)
   return P.either { P.Pow { inner(1), numbers.is(2) }, P.Mul { inner(1), inner(2) } }
@@ -32,13 +37,21 @@ function M.inverse(variance)
   }
 end
 
+-- The axes of a node that `reduce` or `mean` matched, ascending.
+local function axes_of(node, rank)
+  if node.op_type ~= "GlobalAveragePool" then return axes.normalize(axes.read(node, "axes", 2), rank) end
+  local list = {}
+  for axis = 2, (rank or 0) - 1 do list[#list + 1] = axis end
+  return list
+end
+
 --- The axes that these reductions of x have in common, ascending; nil where they differ or are not known. The first is
 --- a node, others may be nil.
 function M.common_axes(x, ...)
   local rank, first = axes.rank(x), nil
   for i = 1, select("#", ...) do
     local node = select(i, ...)
-    local list = node and axes.normalize(axes.read(node, "axes", 2), rank) or first
+    local list = node and axes_of(node, rank) or first
     if not list or #list == 0 or (first and not axes.equal(first, list)) then return nil end
     first = list
   end
@@ -50,16 +63,89 @@ local function dims_from(x, axis)
   return axes.known { table.unpack(x.shape, axis + 1) }
 end
 
---- Adds a node of the operator that normalizes the float32 tensor x along its last axes, which the list names, in front
---- of `before`; its scale is 1. Nil where the axes are not the last, dimensions are not known, or epsilon no number.
+-- The axis behind which all are to be normalized or of size 1; nil where the axes are not the last.
+local function first_of(shape, list)
+  local is_listed, first = {}, nil
+  for _, axis in ipairs(list) do
+    is_listed[axis] = true
+    if not first and shape[axis + 1] ~= 1 then first = axis end
+  end
+  first = first or list[1]
+  for axis = first, #shape - 1 do
+    if not is_listed[axis] and shape[axis + 1] ~= 1 then return nil end
+  end
+  return first
+end
+
+local function permute(shape, perm)
+  local result = {}
+  for i, axis in ipairs(perm) do result[i] = shape[axis + 1] end
+  return result
+end
+
+local function add_typed(graph, fields, shape)
+  local node = assert(graph:add_node(fields))
+  node:output(1):set_dtype "float32"
+  assert(node:output(1):set_shape(shape))
+  return node
+end
+
+local function transpose(graph, before, x, perm)
+  local fields = { op_type = "Transpose", inputs = { x }, attrs = { perm = perm }, before = before }
+  return add_typed(graph, fields, permute(x.shape, perm))
+end
+
+local function normalize(graph, op_type, before, x, first, epsilon)
+  local scale = assert(graph:add_constant(nil, core.tensor(dims_from(x, first)):fill(1)))
+  return add_typed(graph, { op_type = op_type, name = before.name, before = before, inputs = { x, scale },
+    attrs = { axis = first - #x.shape, epsilon = epsilon } }, x.shape)
+end
+
+-- The permutation that moves the axes to the end, and the one back.
+local function to_the_end(list, rank)
+  local perm, back, is_listed = {}, {}, {}
+  for _, axis in ipairs(list) do is_listed[axis] = true end
+  for axis = 0, rank - 1 do
+    if not is_listed[axis] then perm[#perm + 1] = axis end
+  end
+  table.move(list, 1, #list, #perm + 1, perm)
+  for i, axis in ipairs(perm) do back[axis + 1] = i - 1 end
+  return perm, back
+end
+
+-- Whether the dimensions at the axes are numbers.
+local function are_known(shape, list)
+  for _, axis in ipairs(list) do
+    if math.type(shape[axis + 1]) ~= "integer" then return false end
+  end
+  return true
+end
+
+--- Adds what normalizes the float32 tensor x along the axes of the list, in front of `before`: a node of the operator,
+--- its scale 1, between two Transposes if the axes are not the last. Returns the last node; nil where a dimension is
+--- not known or epsilon no number.
 function M.add(graph, op_type, before, x, list, epsilon)
-  local rank, number = axes.rank(x), numbers.of(epsilon)
-  local dims = list and rank and list[1] == rank - #list and dims_from(x, list[1])
-  if not dims or not number or x.dtype ~= "float32" then return nil end
-  if not (number >= 0) then return nil end -- luacheck: ignore 581
-  local scale = core.tensor(dims):fill(1)
-  return assert(graph:add_node { op_type = op_type, name = before.name, before = before,
-    inputs = { x, assert(graph:add_constant(nil, scale)) }, attrs = { axis = -#list, epsilon = number } })
+  local shape = x.shape
+  if not shape or not list or not epsilon or x.dtype ~= "float32" or not are_known(shape, list) then return nil end
+  if not (epsilon >= 0) then return nil end -- luacheck: ignore 581
+  local first = first_of(shape, list)
+  if first then return dims_from(x, first) and normalize(graph, op_type, before, x, first, epsilon) end
+  local perm, back = to_the_end(list, #shape)
+  local turned = transpose(graph, before, x, perm):output(1)
+  local norm = normalize(graph, op_type, before, turned, #shape - #list, epsilon)
+  return transpose(graph, before, norm:output(1), back)
+end
+
+--- Lets the readers of `node` read the result of `norm`, times scale and plus bias, values or nil.
+function M.take_over(graph, node, norm, scale, bias)
+  local result, shape = norm, norm:output(1).shape
+  for _, step in ipairs { { "Mul", scale or false }, { "Add", bias or false } } do
+    if step[2] then
+      local fields = { op_type = step[1], inputs = { result, step[2] }, before = node }
+      result = add_typed(graph, fields, shape)
+    end
+  end
+  return pass.supersede(graph, node, result)
 end
 
 -- The constant as a tensor of those dimensions; nil where it is not within them.

@@ -5,6 +5,7 @@ local function scalar(b, x) return b.constant(nil, core.tensor_from({ x }, "floa
 
 -- ReduceMean in the form of the graph's opset
 local function reduce(b, x, axes, keepdims)
+  if axes == "pool" then return b.node("GlobalAveragePool", { x }) end
   local attrs, inputs = { keepdims = keepdims }, { x }
   if b.graph.opset >= 18 then inputs[2] = b.integers(nil, axes) else attrs.axes = axes end
   return b.node("ReduceMean", inputs, { attrs = attrs })
@@ -13,6 +14,7 @@ end
 -- The parts of a decomposed normalization; options: axes, others (of the variance), square ("Mul", "Pow", "twice"),
 -- root ("Sqrt", "Pow"), epsilon, keepdims
 local function parts(b, x, o)
+  if o.pool then o.axes = "pool" end
   local p = { mean = reduce(b, x, o.axes or { -1 }, o.keepdims) }
   p.d = b.node("Sub", { x, p.mean })
   local other = o.square == "twice" and b.node("Sub", { x, reduce(b, x, o.axes or { -1 }) }) or p.d
@@ -143,7 +145,13 @@ harness.describe("fuse_layer_normalization", {
     changes = 0, exact = true,
   },
   keeps("keeps it where the opset has none", { opset = 16, scale = ROW }),
-  keeps("keeps axes that are not the last", { axes = { 1 } }),
+  { "moves other axes to the end and back", build = build { axes = { 1 }, scale = { 3, 1 } }, changes = 1,
+    ops = "Transpose LayerNormalization Transpose Mul Neg" },
+  { "moves the channels of a picture", build = build({ shape = { "N", 3, 5, 4 }, axes = { 1 } }), changes = 1,
+    ops = "Transpose LayerNormalization Transpose Neg" },
+  fires("takes axes of size 1 along", { shape = { 2, 3, 8, 1 }, axes = { 2 }, scale = { 8, 1 } }, 2),
+  fires("takes means of pools", { pool = true, scale = ROW }, 2),
+  keeps("keeps open dimensions that are not the last", { shape = { 2, "L", 4 }, axes = { 1 } }),
   keeps("keeps a variance along other axes", { axes = { -1 }, others = { 1 } }),
   keeps("keeps TensorFlow's form where others read a part", { scale = ROW, bias = ROW, shared = true }, shifted),
   keeps("keeps an epsilon that adds an axis", { rank = { 1, 1, 1, 1 } }),

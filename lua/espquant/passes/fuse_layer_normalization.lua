@@ -1,20 +1,21 @@
 --- Before: d = x - ReduceMean(x), d / Sqrt(ReduceMean(d * d) + epsilon) [* scale] [+ bias]
 --- After:  LayerNormalization(x, scale, bias), scale 1 where there is none
 --- Also with Pow for squares and roots, Reciprocal or 1 / for the quotient, and as x * k + (bias - mean * k) with
---- k = scale / Sqrt(...), which TensorFlow writes. The axes are the last, their dimensions known. Where the model's
---- opset has LayerNormalization (17; raise_opset). A LayerNormalization takes over what scale and bias follow it.
+--- k = scale / Sqrt(...), which TensorFlow writes. Other axes than the last are moved there by two Transposes; their
+--- dimensions are known. Where the model's opset has LayerNormalization (17; raise_opset). A LayerNormalization takes
+--- over what scale and bias follow it.
 local P, pass = require "espquant.pattern", require "espquant.pass"
 local normalization = require "espquant.normalization"
 local numbers = require "espquant.numbers"
 
 local SINCE = 17
 
-local function mean() return normalization.reduce("ReduceMean", P.any "x", "mean") end
+local function mean() return normalization.mean(P.any "x", "mean") end
 local function centred() return P.Sub { P.any "x", mean() } end
 
 local function variance()
-  local function other(i) return P.Sub { P.any "x", normalization.reduce("ReduceMean", P.any "x", "mean" .. i) } end
-  return normalization.reduce("ReduceMean", normalization.square(other), "variance")
+  local function other(i) return P.Sub { P.any "x", normalization.mean(P.any "x", "mean" .. i) } end
+  return normalization.mean(normalization.square(other), "variance")
 end
 
 local function factor()
@@ -44,25 +45,12 @@ local FORMS = {
 
 local absorb = normalization.absorber("LayerNormalization", { "Mul", "Div", "Add", "Sub" })
 
--- The same with a plain scale, followed by what the form has found beside.
-local function rebuild(graph, node, norm, m)
-  local result = norm
-  for _, step in ipairs { { "Mul", m.scale or false }, { "Add", m.bias or false } } do
-    if step[2] then
-      result:output(1):set_dtype(m.x.dtype)
-      assert(result:output(1):set_shape(m.x.shape))
-      result = assert(graph:add_node { op_type = step[1], inputs = { result, step[2] }, before = node })
-    end
-  end
-  return pass.supersede(graph, node, result)
-end
-
 local function fuse(graph, node, form)
   local m = P.match(form, node)
   local fits = m and numbers.same_form(m.x, node:output(1))
   local list = fits and normalization.common_axes(m.x, m.mean, m.mean1, m.mean2, m.variance)
-  local norm = list and normalization.add(graph, "LayerNormalization", node, m.x, list, m.epsilon)
-  return norm ~= nil and norm ~= false and rebuild(graph, node, norm, m)
+  local norm = list and normalization.add(graph, "LayerNormalization", node, m.x, list, numbers.of(m.epsilon))
+  return norm ~= nil and norm ~= false and normalization.take_over(graph, node, norm, m.scale, m.bias)
 end
 
 return pass {
