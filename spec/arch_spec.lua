@@ -81,6 +81,8 @@ local LUA_EDGES = {
   ["model"] = { "core", "errors", "quant.*" },
   ["npy"] = { "core", "codec.*" },
   ["size"] = {},
+  ["espdl_graph"] = { "core", "codec.*", "espdl_filters" },
+  ["espdl_filters"] = { "core" },
   ["espdl"] = { "core", "codec.*", "json" },
   ["onnx"] = { "control_flow", "core", "defaults", "file_kind", "input_shapes", "model", "node_names", "qdq",
     "upgrade", "widen" },

@@ -84,7 +84,8 @@ function M.run(args, streams)
   local settings = command.settings(args, t)
   local runtime = settings.runtime or "v1"
   local wrong = command.conflict(settings) or command.wrong_target(settings) or conflict(args, runtime)
-    or runtime == "v3" and args.output and command.overwrites(args.output, args.model, args.table, table.unpack(args.data))
+    or runtime == "v3" and args.output and command.overwrites(args.output, args.model, args.table,
+      table.unpack(args.data))
   if wrong then return command.usage(streams, wrong) end
   local model = command.model(args.model, args, streams)
   command.note_other_model(args.table, t, model, streams)

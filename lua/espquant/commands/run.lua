@@ -4,6 +4,8 @@ local Evaluator = require "espquant.evaluator"
 local command = require "espquant.command"
 local core = require "espquant.core"
 local errors = require "espquant.errors"
+local espdl = require "espquant.espdl"
+local espdl_graph = require "espquant.espdl_graph"
 local json = require "espquant.json"
 local npy = require "espquant.npy"
 local npz = require "espquant.codec.npz_writer"
@@ -12,8 +14,8 @@ local progress = require "espquant.progress"
 local M = { name = "run", summary = "run data through a model, in float or as the chip's integers" }
 
 function M.configure(parser)
-  command.add_model(parser)
-  command.add_data(parser)
+  command.add_model(parser, "model", "The .onnx file; or an .espdl file, whose own test is run.")
+  command.add_data(parser, "Of an .onnx file:")
   parser:option "-t --table":argname "TABLE":description "Compute with the integers of this table."
   parser:flag "--as-float":description "With a table: the integers times their scale."
   parser:option "-o --output":argname "FILE"
@@ -102,7 +104,54 @@ local function wrong_options(args, settings)
     or path and command.overwrites(path, args.model, args.table or "", table.unpack(args.data))
 end
 
+-- --- .espdl files --------------------------------------------------------------------------------------------------
+
+local function is_espdl(path)
+  local head = core.read_part(path, 0, 16)
+  return head and espdl.is_espdl(head)
+end
+
+local function test_facts(entry, chip)
+  local graph = errors.check(espdl_graph.read(entry, chip))
+  return errors.check(espdl_graph.test(graph, entry))
+end
+
+local function print_tests(streams, entry, facts)
+  for _, f in ipairs(facts) do
+    streams.stdout:write(("%s: %s: %s\n"):format(entry.name, f.name, f.different == 0
+      and ("all %d elements equal"):format(f.elements)
+      or ("%d of %d elements differ, by %g at most"):format(f.different, f.elements, f.most)))
+  end
+  if #facts == 0 then streams.stdout:write(entry.name, ": the file holds no test\n") end
+end
+
+-- The tests inside of the file; false when one fails, which is exit code 1.
+local function run_espdl(args, streams)
+  local ok, list = true, json.array()
+  for i, entry in ipairs(errors.check(espdl.load(args.model))) do
+    local facts = test_facts(entry, args.chip)
+    for _, f in ipairs(facts) do ok = ok and f.different == 0 end
+    list[i] = { name = entry.name, tensors = json.array(facts) }
+    if not args.json then print_tests(streams, entry, facts) end
+  end
+  if args.json then command.print_json(streams, { models = list, equal = ok }) end
+  return ok
+end
+
+local function wrong_espdl(args)
+  for _, name in ipairs { "table", "output" } do
+    if args[name] then return ("--%s is for .onnx files"):format(name) end
+  end
+  if #args.data > 0 or #args.tensor > 0 then return "--data and --tensor are for .onnx files" end
+end
+
 function M.run(args, streams)
+  if is_espdl(args.model) then
+    local wrong = wrong_espdl(args)
+    if wrong then return command.usage(streams, wrong) end
+    return run_espdl(args, streams)
+  end
+  if #args.data == 0 then return command.usage(streams, "--data is missing") end
   local t = args.table and command.table(args.table)
   local settings = command.simulation(args, t)
   local wrong = wrong_options(args, settings)

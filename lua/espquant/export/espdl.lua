@@ -4,9 +4,9 @@
 ---       path = "m.espdl", target = "esp32s3", test_input = tensor, metadata = { version = "1" } })
 ---
 --- `table` is a qtable of runtime v3. Options: path, target (a chip; default: the table's), bits, test_input (a float32
---- tensor, or a table of them by input: its integers and those of the outputs are put into the file), intermediates (a list
---- of names: tensors that the test compares besides), metadata (a table of strings), model_version, runtime_version
---- ("3.3.9"). The same model, table and options give the same bytes.
+--- tensor, or a table of them by input: its integers and those of the outputs are put into the file), intermediates (a
+--- list of names: tensors that the test compares besides), metadata (a table of strings), model_version,
+--- runtime_version ("3.3.9"). The same model, table and options give the same bytes.
 
 local codec = require "espquant.codec.espdl"
 local core = require "espquant.core"
@@ -22,9 +22,10 @@ local M = {}
 
 local MAX_IR_VERSION = 10 -- of the files that are known to load
 
--- --- shapes -----------------------------------------------------------------------------------------------------------
+-- --- shapes --------------------------------------------------------------------------------------------------------
 
--- A copy of the model for one image: what is left open at the front of an input is 1. All other dimensions must be known.
+-- A copy of the model for one image: what is left open at the front of an input is 1. All other dimensions must be
+-- known.
 local function for_one_image(model)
   local problems, shapes = {}, {}
   for _, input in ipairs(model.inputs) do
@@ -49,7 +50,7 @@ local function for_one_image(model)
   return copy
 end
 
--- --- tests ------------------------------------------------------------------------------------------------------------
+-- --- tests ---------------------------------------------------------------------------------------------------------
 
 local function tensor_inputs(graph, given)
   if type(given) == "userdata" then given = { [graph.inputs[1].name] = given } end
@@ -118,7 +119,7 @@ local function tests(graph, device, options)
   return inputs, outputs
 end
 
--- --- the model --------------------------------------------------------------------------------------------------------
+-- --- the model -----------------------------------------------------------------------------------------------------
 
 local function infos(values)
   local list = {}

@@ -1,11 +1,12 @@
---- The integer graph as ESP-DL v3's runtime runs it: images with their channels last, Transposes where operators disagree.
+--- The integer graph as ESP-DL v3's runtime runs it: images with their channels last, Transposes where operators
+--- disagree.
 ---
 ---     local device = layout(graph)
 ---
 --- The result has lists of plain tables: `nodes` { node = (of the graph, nil for what is added), op_type, name, inputs,
---- outputs, attrs }, `values` (what is computed or fed) and `inputs`, `outputs`. A value is { name, dtype, shape, quant, perm
---- }: position k of its shape is axis perm[k] of the ONNX tensor (from 1). Constants among the inputs are { constant =
---- tensor, quant = }; a node's missing inputs are false.
+--- outputs, attrs }, `values` (what is computed or fed) and `inputs`, `outputs`. A value is { name, dtype, shape,
+--- quant, perm }: position k of its shape is axis perm[k] of the ONNX tensor (from 1). Constants among the inputs are {
+--- constant = tensor, quant = }; a node's missing inputs are false.
 ---
 --- An ONNX Transpose is free: its result is the same tensor, seen in another order, until somebody wants it in order.
 
@@ -16,7 +17,7 @@ Layout.__index = Layout
 
 local IMAGES = { [3] = { 1, 3, 2 }, [4] = { 1, 3, 4, 2 } }
 
--- --- orders of axes ---------------------------------------------------------------------------------------------------
+-- --- orders of axes ------------------------------------------------------------------------------------------------
 
 local function identity(rank)
   local perm = {}
@@ -52,7 +53,7 @@ local function from_0(perm)
   return out
 end
 
--- --- values -----------------------------------------------------------------------------------------------------------
+-- --- values --------------------------------------------------------------------------------------------------------
 
 local function free_name(self, base)
   local name, number = base, 1
@@ -109,7 +110,7 @@ local function constant(value, tensor)
   return { name = value.name, constant = tensor or value.constant, quant = value.quant }
 end
 
--- --- nodes ------------------------------------------------------------------------------------------------------------
+-- --- nodes ---------------------------------------------------------------------------------------------------------
 
 -- The node on the device: `orders[i]` of the computed inputs, one order for all outputs.
 local function emit(self, node, orders, out_order, changes)
@@ -207,7 +208,8 @@ local function agreed(self, values)
     entry.count = entry.count + 1
   end
   for _, entry in pairs(counts) do
-    if not best or entry.count > best.count or entry.count == best.count and entry.rank > best.rank then best = entry end
+    if not best or entry.count > best.count or entry.count == best.count
+      and entry.rank > best.rank then best = entry end
   end
   return best.perm
 end

@@ -2,8 +2,8 @@
 ---
 ---     matmul.pack(device, { runtime_version = "3.3.9", target = "esp32s3" })
 ---
---- Up to 3.3.9 the runtime reads it in the order of a filter, so nodes that bring it into that order are put in front. Later
---- ones read it as it is where the node says so (`input1_layout`).
+--- Up to 3.3.9 the runtime reads it in the order of a filter, so nodes that bring it into that order are put in front.
+--- Later ones read it as it is where the node says so (`input1_layout`).
 
 local core = require "espquant.core"
 
@@ -24,7 +24,7 @@ end
 
 local function ints(list) return { name = "", constant = core.tensor_from(list, "int64") } end
 
--- --- nodes in front -----------------------------------------------------------------------------------------------------
+-- --- nodes in front ------------------------------------------------------------------------------------------------
 
 local Chain = {}
 Chain.__index = Chain
@@ -42,13 +42,15 @@ end
 -- One more node; its result is { name, dtype, shape, quant }.
 function Chain:add(op_type, inputs, shape, attrs)
   local x = inputs[1]
-  local y = { name = free_name(self, self.base .. "_packed"), dtype = x.dtype, quant = x.quant, shape = shape, perm = {} }
+  local y = { name = free_name(self, self.base .. "_packed"), dtype = x.dtype, quant = x.quant, shape = shape,
+    perm = {} }
   for k = 1, #shape do y.perm[k] = k end
   for _, input in ipairs(inputs) do
     if input.constant and input.name == "" then input.name = free_name(self, y.name .. "_" .. op_type:lower()) end
   end
   self.device.values[#self.device.values + 1] = y
-  self.list[#self.list + 1] = { op_type = op_type, name = y.name, inputs = inputs, outputs = { y }, attrs = attrs or {} }
+  self.list[#self.list + 1] = { op_type = op_type, name = y.name, inputs = inputs, outputs = { y }, attrs = attrs
+    or {} }
   return y
 end
 

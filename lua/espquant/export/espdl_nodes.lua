@@ -10,7 +10,7 @@ local tensors = require "espquant.export.espdl_tensor"
 local Nodes = {}
 Nodes.__index = Nodes
 
--- --- attributes -------------------------------------------------------------------------------------------------------
+-- --- attributes ----------------------------------------------------------------------------------------------------
 
 local ATTRIBUTE = { FLOAT = 1, INT = 2, STRING = 3, TENSOR = 4, FLOATS = 6, INTS = 7, STRINGS = 8 }
 
@@ -44,7 +44,7 @@ local function quant_type(node)
   return "F32"
 end
 
--- --- parameters -------------------------------------------------------------------------------------------------------
+-- --- parameters ----------------------------------------------------------------------------------------------------
 
 function Nodes:parameter(tensor)
   self.initializers[#self.initializers + 1] = tensor
@@ -79,7 +79,7 @@ function Nodes:scalar(base, value, dtype, exponent)
   return self:parameter(tensors.plain(self:free_name(base), core.tensor_from({ value }, dtype, {}), quant))
 end
 
--- --- operators --------------------------------------------------------------------------------------------------------
+-- --- operators -----------------------------------------------------------------------------------------------------
 
 local function plain_input(self, input)
   if not input then return "" end
@@ -207,7 +207,8 @@ end
 
 --- options: chip, taken (a set of names).
 function Nodes.new(options)
-  return setmetatable({ chip = options.chip, taken = options.taken, list = {}, initializers = {}, luts = {}, tables = {},
+  return setmetatable({ chip = options.chip, taken = options.taken, list = {}, initializers = {}, luts = {},
+    tables = {},
     known = {} }, Nodes)
 end
 

@@ -182,7 +182,8 @@ end
 return function(model, data, options)
   local parameters, facts = 0, {
     tool = "espquant " .. version, isa = core.isa(), name = options.name, path = options.path or json.null,
-    data = options.data_path or json.null, inputs = #model.inputs, model_hash = core.sha256(errors.check(core.onnx_encode(model))),
+    data = options.data_path or json.null, inputs = #model.inputs,
+      model_hash = core.sha256(errors.check(core.onnx_encode(model))),
     nodes = nodes_of(model), timeline = timeline_of(model), configs = json.array(),
     tensors = tensors_of(model, data, options.threads),
   }

@@ -28,7 +28,8 @@ end
 
 -- What a policy names a text by.
 local function hash_of(text)
-  return "'sha256-" .. base64((core.sha256(text):gsub("%x%x", function(h) return string.char(tonumber(h, 16)) end))) .. "'"
+  return "'sha256-" .. base64((core.sha256(text):gsub("%x%x", function(h) return string.char(tonumber(h, 16)) end)))
+    .. "'"
 end
 
 local function escape(text)

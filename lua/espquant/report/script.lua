@@ -1,5 +1,5 @@
---- The report's script: draws the facts that the page carries as JSON. Names come from strangers: they reach the page as
---- text nodes and attributes only, never as HTML.
+--- The report's script: draws the facts that the page carries as JSON. Names come from strangers: they reach the page
+--- as text nodes and attributes only, never as HTML.
 return [==[
 "use strict";
 const facts = JSON.parse(document.getElementById("facts").textContent);
@@ -122,14 +122,16 @@ function drawLayers() {
     const cells = COLUMNS.map(([key, , value, format]) => {
       const x = value(row), text = format ? format(x) : String(x);
       if (key === "snr") return make("td", { class: layerOf(row.node) ? grade(snrOf(row.node)) : null }, text);
-      return make("td", { class: key === "name" ? "text name" : format ? null : "text", title: key === "name" ? text : null },
+      return make("td", { class: key === "name" ? "text name" : format ? null : "text", title: key === "name" ? text
+        : null },
         text);
     });
     const tr = make("tr", { "data-index": row.index, class: row.index === chosen ? "chosen" : null }, ...cells);
     tr.addEventListener("click", () => choose(row.index, "graph"));
     return tr;
   });
-  byId("layers").replaceChildren(make("table", {}, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...body)));
+  byId("layers").replaceChildren(make("table", {}, make("thead", {}, make("tr", {}, ...head)), make("tbody", {},
+    ...body)));
   byId("found").textContent = count(list.length) + " of " + count(rows.length) + " layers";
 }
 
@@ -150,9 +152,11 @@ function drawGraph() {
   }
   facts.nodes.forEach((node, i) => {
     const { x, y } = d.nodes[i];
-    const g = make("g", { class: "node", tabindex: 0, "data-index": i, transform: `translate(${x - W / 2},${y - H / 2})` },
+    const g = make("g", { class: "node", tabindex: 0, "data-index": i,
+      transform: `translate(${x - W / 2},${y - H / 2})` },
       make("title", {}, describe(node)), make("rect", { width: W, height: H, rx: 5 }),
-      make("text", { x: 8, y: 15 }, fit(node.op, 22)), make("text", { x: 8, y: 29, class: "soft" }, fit(node.name, 24)));
+      make("text", { x: 8, y: 15 }, fit(node.op, 22)), make("text", { x: 8, y: 29, class: "soft" }, fit(node.name,
+        24)));
     g.addEventListener("click", () => choose(i, "table"));
     g.addEventListener("keydown", (event) => { if (event.key === "Enter") choose(i, "table"); });
     svg.append(g);
@@ -171,7 +175,8 @@ function describe(node) {
 function colourGraph() {
   for (const g of document.querySelectorAll("#graph .node")) {
     const node = facts.nodes[g.dataset.index], layer = layerOf(node);
-    g.setAttribute("class", "node" + (layer ? " " + grade(layer.snr) : "") + (+g.dataset.index === chosen ? " chosen" : ""));
+    g.setAttribute("class", "node" + (layer ? " " + grade(layer.snr) : "") + (+g.dataset.index === chosen ? " chosen"
+      : ""));
     g.querySelector("title").textContent = describe(node);
   }
 }

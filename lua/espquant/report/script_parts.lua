@@ -37,7 +37,8 @@ function drawHistograms() {
     for (const name of node.outputs) {
       const svg = histogram(name, 240, 70);
       if (!svg) continue;
-      const limits = limitsOf(name), shown = limits && limits[1] > facts.tensors[name].hi * 1.05 ? ", holds " + short(limits[1]) : "";
+      const limits = limitsOf(name), shown = limits && limits[1] > facts.tensors[name].hi * 1.05
+        ? ", holds " + short(limits[1]) : "";
       const figure = make("figure", { "data-index": i },
         make("figcaption", { title: name }, name), svg, make("div", { class: "soft" }, node.op + shown));
       figure.addEventListener("click", () => choose(i, "graph"));
@@ -51,7 +52,8 @@ function drawHistograms() {
 
 function drawMemory() {
   const steps = facts.timeline, width = 1000, height = 150, peak = Math.max(...steps.map((s) => s.elements), 1);
-  const svg = make("svg", { width: "100%", viewBox: `0 0 ${width} ${height + 4}`, preserveAspectRatio: "none", role: "img" });
+  const svg = make("svg", { width: "100%", viewBox: `0 0 ${width} ${height + 4}`, preserveAspectRatio: "none",
+    role: "img" });
   const w = width / Math.max(steps.length, 1);
   steps.forEach((step, i) => {
     const h = (step.elements / peak) * height, node = facts.nodes[step.node - 1];
@@ -67,12 +69,13 @@ function drawMemory() {
     facts.nodes[at.node - 1].name + "; what lives at once, before any plan of buffers" : "";
 }
 
-// --- details and worst layers ------------------------------------------------------------------------------------------
+// --- details and worst layers --------------------------------------------------------------------------------------
 
 function choose(index, scrollTo) {
   chosen = index;
   colourGraph();
-  for (const tr of document.querySelectorAll("#layers tbody tr")) tr.classList.toggle("chosen", +tr.dataset.index === index);
+  for (const tr of document.querySelectorAll("#layers tbody tr")) tr.classList.toggle("chosen",
+    +tr.dataset.index === index);
   drawDetail();
   const target = scrollTo === "graph" ? document.querySelector(`#graph .node[data-index="${index}"]`)
     : document.querySelector(`#layers tr[data-index="${index}"]`);

@@ -53,7 +53,8 @@ svg text.soft { fill: var(--soft); font-size: 11px; }
 #histograms { display: grid; grid-template-columns: repeat(auto-fill, minmax(240px, 1fr)); gap: 12px; }
 figure { margin: 0; border: 1px solid var(--line); border-radius: 6px; padding: 8px; min-width: 0; }
 figcaption { font-size: 13px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-#detail { border: 1px solid var(--line); border-radius: 6px; padding: 10px 14px; margin-top: 10px; background: var(--panel);
+#detail { border: 1px solid var(--line); border-radius: 6px; padding: 10px 14px; margin-top: 10px;
+  background: var(--panel);
   min-height: 60px; }
 #detail dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 14px; margin: 6px 0; }
 #detail dt { color: var(--soft); } #detail dd { margin: 0; overflow-wrap: anywhere; }
