@@ -87,6 +87,15 @@ describe("default attributes in a saved file", function()
     end)
   end
 
+  it("leave a window alone whose sizes have only names", function()
+    local g = core.graph { opset = 13 }
+    local x = g:add_input("x", "float32", { 1, 3, 8, 8 })
+    local w = g:add_input("w", "float32", { 4, 3, "M", false })
+    g:add_output(g:add_node { op_type = "Conv", inputs = { x, w }, outputs = { "y" } }:output(1))
+    require "espquant.defaults".complete(g)
+    assert.is_false(g:node_list()[1]:has_attr "kernel_shape")
+  end)
+
   it("leave operators alone that are not known", function()
     local graph = core.graph { opset = 18 }
     local x = graph:add_input("x", "float32", { 1, 2 })

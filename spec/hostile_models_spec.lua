@@ -1,48 +1,17 @@
 -- Models that are small on disk and large, endless or senseless in what they ask for. Each ends in the right exit code
 -- and a message; in a release build within a second of the processor and 64 MB above what the process had before.
 -- Bytes that are damaged: hostile_spec.lua; limits: limits_spec.lua; tables and data: hostile_data_spec.lua.
+local h = require "spec.support.hostile"
 local process = require "spec.support.process"
 local w = require "spec.support.wire"
 
-local SECONDS, BYTES = 1, 64 << 20
-
-local FLOAT, INT64, BOOL = 1, 7, 9
-local X, Y = { w.port("x", FLOAT, { 1, 4 }) }, { w.port "y" }
-local PICTURE = { w.port("x", FLOAT, { 1, 2, 4, 4 }) }
+local FLOAT, INT64, BOOL, X, Y, PICTURE = h.FLOAT, h.INT64, h.BOOL, h.X, h.Y, h.PICTURE
+local ints, int, floats, attribute_ints, one, conv = h.ints, h.int, h.floats, h.attribute_ints, h.one, h.conv
 
 local function list(n, f)
   local t = {}
   for i = 1, n do t[i] = f(i) end
   return t
-end
-
-local function ints(name, ...)
-  local n = select("#", ...)
-  return w.tensor(name, INT64, { n }, ("<" .. ("i8"):rep(n)):pack(...))
-end
-
-local function int(name, x) return w.tensor(name, INT64, {}, ("<i8"):pack(x)) end
-
-local function floats(name, dims, ...)
-  return w.tensor(name, FLOAT, dims, ("<" .. ("f"):rep(select("#", ...))):pack(...))
-end
-
-local function attribute_ints(name, ...)
-  local parts = { w.field(1, name) }
-  for _, x in ipairs { ... } do parts[#parts + 1] = w.field(8, x) end
-  return table.concat(parts) .. w.field(20, 7)
-end
-
--- A model of one node on x and constants.
-local function one(op, inputs, constants, attributes, port)
-  return w.model { inputs = port or X, outputs = Y, initializers = constants,
-    nodes = { w.node(op, inputs, { "y" }, { name = "bad", attributes = attributes }) } }
-end
-
-local function conv(attributes, dims)
-  dims = dims or { 2, 2, 3, 3 }
-  local count = dims[1] * dims[2] * dims[3] * dims[4]
-  return one("Conv", { "x", "w" }, { w.tensor("w", FLOAT, dims, ("\0"):rep(4 * count)) }, attributes, PICTURE)
 end
 
 local function loop(count)
@@ -180,6 +149,8 @@ local CASES = {
     one("Resize", { "x", "", "", "s" }, { ints("s", 1, 2, 1 << 14, 1 << 15) }, nil, PICTURE) },
   { "an input of 2^63 x 2", 5, "Relu 'bad': ",
     one("Relu", { "x" }, nil, nil, { w.port("x", FLOAT, { math.maxinteger, 2 }) }) },
+  { "a Split of 2^63 - 1", 5, "Split 'bad': input 'x': shape 9223372036854775807 has too many elements",
+    one("Split", { "x" }, nil, { w.attribute("num_outputs", 1) }, { w.port("x", FLOAT, { math.maxinteger }) }) },
   { "an input of 2^30", 5, "Relu 'bad': it needs",
     one("Relu", { "x" }, nil, nil, { w.port("x", FLOAT, { 1, 1 << 30 }) }) },
 }
@@ -207,20 +178,7 @@ local folder
 setup(function() folder = process.folder() end)
 teardown(function() process.remove(folder) end)
 
--- command -> { code, seconds, bytes, text } of one model in a process of its own.
-local function measure(bytes)
-  process.write_file(folder .. "/m.onnx", type(bytes) == "function" and bytes() or bytes)
-  local r = process.run({ process.espquant, process.root .. "/spec/hostile/measured.lua", "m.onnx" }, { cwd = folder })
-  assert.equal(0, r.status, r.stderr)
-  local steps = {}
-  for command, code, seconds, grown, text in r.stdout:gmatch "\t(%a+)\t(%d+)\t([%d.]+)\t(%d+)\t([^\n]*)" do
-    steps[command] = { code = tonumber(code), text = text }
-    assert.is_true(tonumber(seconds) < SECONDS, ("%s takes %s s"):format(command, seconds))
-    assert.is_true(tonumber(grown) < BYTES, ("%s takes %d MB"):format(command, tonumber(grown) >> 20))
-    assert.not_matches("traceback", text)
-  end
-  return steps
-end
+local function measure(bytes) return h.measure(folder, { bytes })[1] end
 
 describe("a model of #unit", function()
   for _, case in ipairs(CASES) do

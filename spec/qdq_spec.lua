@@ -177,6 +177,22 @@ describe("QDQ models", function()
     end
   end)
 
+  it("do not crash on inputs that are left out", function()
+    for _, case in ipairs { { "DequantizeLinear" }, { "QLinearAdd", "com.microsoft" }, { "QGemm", "com.microsoft" },
+      { "QLinearSoftmax", "com.microsoft" }, { "QLinearConcat", "com.microsoft" }, { "QuantizeLinear" } } do
+      for left = 1, 4 do
+        local b = builder()
+        local inputs = { b.graph:add_input("x", "float32", { 2, 2 }) }
+        for i = 1, 9 do inputs[i + 1] = scalar(b, i % 3 == 2 and "int8" or "float32", 1) end
+        inputs[left] = false
+        b.graph:add_output(b.node(case[1], inputs, nil, "y", case[2]))
+        local path = put(b.graph)
+        assert(onnx.read(path))
+        os.remove(path)
+      end
+    end
+  end)
+
   it("do not crash on scales that do not fit", function()
     for _, scale in ipairs { { { 1, 2, 3 } }, { { 1, 2, 3, 4 }, { 2, 2 } }, { {}, { 0 } } } do
       local b = builder()

@@ -15,7 +15,7 @@
 static espq_status fail_errno(espq_error *err, const char *path, const char *doing, int number) {
   char reason[128];
   if (strerror_r(number, reason, sizeof reason)) snprintf(reason, sizeof reason, "error %d", number);
-  return espq_fail(err, number == ENOMEM ? ESPQ_EMEMORY : ESPQ_EIO, "%s: cannot %s: %s", path, doing, reason);
+  return espq_fail(err, number == ENOMEM ? ESPQ_EMEMORY : ESPQ_EIO, "%.700s: cannot %s: %s", path, doing, reason);
 }
 
 static const char *kind_of(mode_t mode) {

@@ -126,6 +126,9 @@ static size_t utf8_length(const uint8_t *p, size_t left) {
   return code < smallest[n] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000) ? 0 : n;
 }
 
+/* Of ASCII or of Latin-1: names are printed line by line, on terminals too. */
+static bool is_control(const uint8_t *p) { return *p < 0x20 || *p == 0x7f || (*p == 0xc2 && p[1] < 0xa0); }
+
 /* --- what the schema cannot say --- */
 
 /* Descriptions and values of key-value pairs: any length, any encoding. */
@@ -224,9 +227,11 @@ static espq_status scan_string(scanner *s, const frame *f, size_t length) {
   if (!is_free_text(f->field)) {
     if (length > ESPQ_ONNX_MAX_NAME)
       return refuse(s, f, ESPQ_ELIMIT, s->at, "a name of %zu bytes, the limit is %d", length, ESPQ_ONNX_MAX_NAME);
-    for (size_t i = 0, n; i < length; i += n)
+    for (size_t i = 0, n; i < length; i += n) {
       if (!(n = utf8_length(text + i, length - i)))
         return refuse(s, f, ESPQ_EFORMAT, s->at + i, "a name is not valid UTF-8");
+      if (is_control(text + i)) return refuse(s, f, ESPQ_EFORMAT, s->at + i, "a name holds a control character");
+    }
   }
   return skip(s, f, length);
 }

@@ -53,7 +53,8 @@ static void check_arity(espq_text *problems, const espq_node *node) {
     espq_text_add(problems, "%d outputs, expected %d or more, ", node->nout, op->min_out);
   if (op->max_out >= 0 && (node->nout < op->min_out || node->nout > op->max_out))
     espq_text_add(problems, "%d outputs, expected %d to %d, ", node->nout, op->min_out, op->max_out);
-  for (int i = 0; i < op->min_in && i < node->nin; i++)
+  int needed = op->max_in < 0 ? node->nin : op->min_in; /* of any number of inputs none can be left out */
+  for (int i = 0; i < needed && i < node->nin; i++)
     if (node->in[i] == ESPQ_NONE) espq_text_add(problems, "input %d is missing, ", i);
   if (op->min_out > 0 && node->nout && node->out[0] == ESPQ_NONE) espq_text_add(problems, "output 0 is missing, ");
 }

@@ -55,19 +55,21 @@ static bool inputs_known(const espq_call *call) {
   return true;
 }
 
-/* The size of a tensor as far as it is known must be allowed, so that kernels need not check again. */
-static espq_status check_sizes(const espq_call *call, espq_error *err) {
-  for (int i = 0; i < call->nout; i++) {
-    const espq_shape *s = &call->out[i].shape;
+/* The sizes of tensors as far as they are known must be allowed, so that rules and kernels need not check sums and
+ * products. */
+static espq_status check_sizes(const espq_call *call, const espq_port *ports, int n, const char *what,
+                               espq_error *err) {
+  for (int i = 0; i < n; i++) {
+    const espq_shape *s = &ports[i].shape;
     int64_t dim[ESPQ_MAX_RANK], count;
-    if (s->rank < 0) continue;
+    if (!ports[i].present || s->rank < 0) continue;
     for (int k = 0; k < s->rank; k++) dim[k] = s->dim[k] < 0 ? 1 : s->dim[k];
     if (!espq_shape_count(s->rank, dim, &count, err)) {
       if ((uint64_t)count <= call->graph->max_elements) continue;
       espq_fail(err, ESPQ_ELIMIT, "%" PRId64 " elements, the limit is %" PRIu64 " (--limit-elements)", count,
                 call->graph->max_elements);
     }
-    espq_error_prefix(err, "output '%.100s'", call->out[i].name);
+    espq_error_prefix(err, "%s '%.100s'", what, ports[i].name);
     return espq_call_prefix(call, err);
   }
   return ESPQ_OK;
@@ -122,8 +124,9 @@ static espq_status infer_outputs(espq_call *call, espq_error *err) {
 
 espq_status espq_call_infer(espq_call *call, espq_error *err) {
   espq_status status = espq_node_check_form(call->graph, call->node, err); /* rules and kernels rely on it */
+  if (!status) status = check_sizes(call, call->in, call->nin, "input", err);
   if (!status && inputs_known(call)) status = infer_outputs(call, err);
-  if (!status) status = check_sizes(call, err);
+  if (!status) status = check_sizes(call, call->out, call->nout, "output", err);
   return status ? status : espq_call_fits(call, 0, call->graph->max_bytes, err);
 }
 

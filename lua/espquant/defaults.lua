@@ -59,7 +59,7 @@ local function window(node)
   local shape = node.op_type:match "^Conv" and weight and weight.shape
   if not shape or #shape < 3 then return nil end
   for i = 3, #shape do
-    if not shape[i] then return nil end
+    if math.type(shape[i]) ~= "integer" then return nil end
   end
   return { table.unpack(shape, 3) }
 end

@@ -252,10 +252,13 @@ local function find_stranger(graph)
   end
 end
 
--- Numbers among the attributes, of which the checker of models has not seen the types yet.
+-- Nothing has checked the node yet, whether its inputs are there and of which types its attributes are.
 local INTEGERS_AMONG = { "axis", "block_size", "transA", "transB", "opset", "channels_last" }
 
-local function is_well_formed(node)
+local function is_well_formed(node, op)
+  for _, i in ipairs(op.data(node)) do
+    if not node:input(i) then return false end
+  end
   for _, name in ipairs(INTEGERS_AMONG) do
     if node:has_attr(name) and math.type(node:attr(name)) ~= "integer" then return false end
   end
@@ -263,7 +266,7 @@ local function is_well_formed(node)
 end
 
 local function rewrite(graph, node, op)
-  if not is_well_formed(node) then return false end
+  if not is_well_formed(node, op) then return false end
   if op.rewrite then return op.rewrite(graph, node) end
   local scale, zero = node:input(op.result), node:input(op.result + 1)
   if scale and not tensor(scale) then return false end

@@ -24,6 +24,15 @@ describe("npz_writer.encode", function()
     assert.matches("4 GB", message)
   end)
 
+  it("refuses names that lead out of the folder where the file is unpacked", function()
+    for _, name in ipairs { "../x", "a/../../x", "/../x" } do
+      local bytes, message, code = npz.encode { array(name, "1") }
+      assert.same({ nil, "format" }, { bytes, code })
+      assert.matches("would leave the folder", message)
+    end
+    assert(npz.encode { array("/conv/out", "1"), array("..x/y..", "2") })
+  end)
+
   it("is read by unzip where there is one", function()
     if not os.execute "command -v unzip >/dev/null" then return pending "no unzip here" end
     local path = os.tmpname()

@@ -38,7 +38,7 @@ for _, model in ipairs(arg) do
     local code = cli.main(words)
     local seconds = os.clock() - started
     io.stdout, io.stderr = stdout, stderr -- luacheck: ignore 122
-    local text = table.concat(said):sub(1, 600):gsub("[\t\n]", " ")
+    local text = table.concat(said):sub(1, 1000):gsub("[\t\n]", " ")
     print(("%s\t%s\t%d\t%.3f\t%d\t%s"):format(model, command[1], code, seconds, core.peak_rss() - before, text))
   end
 end

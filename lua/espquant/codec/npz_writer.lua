@@ -26,12 +26,16 @@ local function directory_entry(name, crc, size, position)
 end
 
 --- The bytes of an archive of array records, each with its `name`; nil, message, code where ZIP's 4 GB or 65,535
---- members do not suffice, or a name is twice.
+--- members do not suffice, a name is twice, or leads out of a folder.
 function M.encode(arrays)
   if #arrays > 0xFFFF then return nil, ("npz: %d arrays, at most 65535 are possible"):format(#arrays), "limit" end
   local parts, directory, position, seen = {}, {}, 0, {}
   for _, array in ipairs(arrays) do
     local name, file = array.name .. ".npy", npy.encode(array)
+    if ("/" .. name):find("/../", 1, true) then
+      local text = "npz: array '%s' would leave the folder where the file is unpacked; write it alone, as .npy"
+      return nil, text:format(array.name), "format"
+    end
     if seen[name] then return nil, ("npz: two arrays are named '%s'"):format(array.name), "format" end
     if #name > 0xFFFF or position + #file + #name + 30 > LARGEST then
       return nil, ("npz: array '%s' does not fit: the format ends at 4 GB"):format(array.name), "limit"

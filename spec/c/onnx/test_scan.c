@@ -160,7 +160,12 @@ static void test_names(void) {
     int ok;
   } cases[] = {
       {"", 0, 1},
-      {"%n%s </script>\n", 15, 1},
+      {"%n%s </script>", 14, 1},
+      {"line\n", 5, 0},
+      {"\x1b[2J", 4, 0},
+      {"\x7f", 1, 0},
+      {"\xc2\x9b", 2, 0}, /* a control character of Latin-1 */
+      {"\xc2\xa0", 2, 1},
       {"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", 9, 1}, /* two, three and four bytes */
       {"a\0b", 3, 0},
       {"\xff", 1, 0},
