@@ -185,6 +185,7 @@ describe("an Evaluator of ESP-DL v3", function()
       t:set("b", "bias", { 3 })
     end))
     assert.matches("'Nobody', which is no node", refusal({}, function(t) t.facts.layers = { Nobody = "int16" } end))
+    assert.matches("the input 'x' is of 32 bits in the table", refusal({}, function(t) t:get "x".bits = 32 end))
     assert.matches("does not tell how 'r' is read as int16", refusal({}, function(t)
       t.facts.layers = { Sigmoid_s = "int16" }
     end))

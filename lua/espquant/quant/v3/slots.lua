@@ -56,8 +56,12 @@ local function plan_inputs(self)
       is_read = is_read or self.widths[consumer[1]] and roles.of(consumer[1], consumer[2])
     end
     self.at = value:users()[1]
-    if is_read and (not entry or entry.kind ~= "float") then
-      self.forms[value] = form_of_entry(self, value, entry and entry.bits or self.table.facts.bits or self.options.bits)
+    local bits = entry and entry.bits or self.table.facts.bits or self.options.bits
+    if is_read and bits ~= 8 and bits ~= 16 then
+      self:problem("the input '%s' is of %s bits in the table, expected 8 or 16; calibrate again", value.name, bits)
+      self.unknown[value] = true
+    elseif is_read and (not entry or entry.kind ~= "float") then
+      self.forms[value] = form_of_entry(self, value, bits)
     end
   end
 end
