@@ -426,7 +426,7 @@ static espq_status prepare_matmul_q(const espq_env *env, espq_call *call, espq_p
 }
 
 static const espq_kernel gemm_q = {prepare_gemm_q, run_q, free_q};
-static const espq_kernel matmul_q = {prepare_matmul_q, run_q, free_q};
+const espq_kernel espq_matmul_one = {prepare_matmul_q, run_q, free_q};
 
 /* ---- rules ---- */
 
@@ -501,7 +501,8 @@ const espq_op espq_op_MatMul = {.name = "MatMul",
                                 .max_out = 1,
                                 .infer = infer_matmul,
                                 .f32 = &matmul_f32,
-                                .q = &matmul_q,
+                                .q = &espq_matmul_one,
+                                .v3 = &espq_matmul_v3,
                                 .v1 = ESPQ_V1_CHIP | ESPQ_V1_UNMEASURED,
                                 .weight = 1,
                                 .bias = -1,

@@ -15,6 +15,9 @@
 espq_status espq_linear_prepare(const espq_call *call, const espq_sim_conv_params *p, int bias, const void *weights,
                                 espq_sim_conv **out, espq_error *err);
 
+/* MatMul on integers with a single constant matrix at the right (gemm.c); of ESP-DL v3 with any operands. */
+extern const espq_kernel espq_matmul_one, espq_matmul_v3;
+
 /* The reason when weight or bias cannot be quantized: not a constant, not float32, not finite. */
 const char *espq_linear_why_not(const espq_call *call, int bias, char *text, size_t size);
 

@@ -1,5 +1,5 @@
---- The integers that esp-ppq recorded, for every case, chip and width: from its exponents, and from our own table of its
---- calibration data. Prints how many elements were compared.
+--- The integers that esp-ppq recorded, for every case, chip and width: from its exponents, and from our own table of
+--- its calibration data. Prints how many elements were compared.
 local core = require "espquant.core"
 local observe = require "espquant.quant.v3.observe"
 local policy = require "espquant.quant.v3.policy"
@@ -52,7 +52,7 @@ local function compare(label, q, case, record, counts)
       counts.floats = counts.floats + want[name].count
     else
       local same, _, wrong = got[i]:equal(want[name]:astype(got[i].dtype))
-      if not same then counts.problems[#counts.problems + 1] = ("%s: %d of %d"):format(where, wrong, want[name].count) end
+      if not same then table.insert(counts.problems, ("%s: %d of %d"):format(where, wrong, want[name].count)) end
       counts.equal = counts.equal + want[name].count - (wrong or 0)
       counts.integers = counts.integers + want[name].count
     end

@@ -39,12 +39,13 @@ local REFUSED = {
   { "MaxPool", { kernel_shape = { 2, 2, 2 } }, shape = { 1, 1, 4, 4, 4 }, why = "3-D pool" },
   { "Conv", {}, inputs = { { 2, 1, 2, 2, 2 } }, shape = { 1, 1, 4, 4, 4 }, why = "3-D convolution" },
   { "Conv", {}, inputs = { y("w", { 2, 4, 3, 3 }) }, why = "'w' is computed at run time", remedy = "constant" },
-  { "ConvTranspose", { pads = { 3, 3, 3, 3 } }, inputs = { { 4, 2, 2, 2 } }, why = "crops more", remedy = "smaller pads" },
+  { "ConvTranspose", { pads = { 3, 3, 3, 3 } }, inputs = { { 4, 2, 2, 2 } }, why = "crops more",
+    remedy = "smaller pads" },
   { "Add", {}, inputs = { { 1, 1, 1, 1, 4 } }, shape = { 1, 2, 2, 2, 4 }, why = "it has 5 dimensions" },
   { "Mod", { fmod = 0 }, inputs = { { 1 } }, why = "fmod is 0" },
   { "PRelu", {}, inputs = { { 1, 6, 6 } }, why = "neither one nor one per channel", remedy = "each channel" },
-  { "Pad", { mode = "wrap" }, opset = 19, inputs = { function(b) return b.integers("p", { 0, 0, 1, 1, 0, 0, 1, 1 }) end },
-    why = "mode is wrap" },
+  { "Pad", { mode = "wrap" }, opset = 19, why = "mode is wrap",
+    inputs = { function(b) return b.integers("p", { 0, 0, 1, 1, 0, 0, 1, 1 }) end } },
   { "Resize", { mode = "cubic" }, inputs = { false, floats(1, 1, 2, 2) }, why = "cubic" },
   { "Resize", { mode = "linear", coordinate_transformation_mode = "asymmetric" },
     inputs = { false, floats(1, 1, 2, 2) }, why = "coordinates are asymmetric" },
@@ -79,7 +80,8 @@ describe("what ESP-DL v3 cannot do", function()
   for _, case in ipairs(REFUSED) do
     it(("%s: %s"):format(case[1], case.why), function()
       local ok, message, code, problems = check(model(case), { bits = 8, target = "esp32s3" })
-      assert.same({ nil, "1 node of the model cannot be quantized", "unsupported", 1 }, { ok, message, code, #problems })
+      assert.same({ nil, "1 node of the model cannot be quantized", "unsupported", 1 },
+        { ok, message, code, #problems })
       local p = problems[1]
       assert.matches(case.why, p.cause)
       assert.matches(case.remedy or ".", p.remedy or "")

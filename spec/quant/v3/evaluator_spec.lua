@@ -1,4 +1,4 @@
--- The Evaluator for ESP-DL v3: integers and floats of outputs, layers, mixed widths, tables that do not fit, the command.
+-- The Evaluator for ESP-DL v3: integers and floats of outputs, layers, mixed widths, wrong tables, the command.
 local core = require "espquant.core"
 local espquant = require "espquant"
 local net = require "spec.support.net"
@@ -153,7 +153,8 @@ describe("an Evaluator of ESP-DL v3", function()
       assert.is_true(errors.is(err))
     end
     local v1 = espquant.Calibrator { bits = "int8", log = function() end }
-    local ok, err = pcall(evaluator().generate_quantized_model, evaluator(), model, assert(v1:measure_table(model, DATA)))
+    local eva, of_v1 = evaluator(), assert(v1:measure_table(model, DATA))
+    local ok, err = pcall(eva.generate_quantized_model, eva, model, of_v1)
     assert.same({ false, "the table is for runtime v1, the evaluator for v3" }, { ok, err.message })
   end)
 
@@ -200,7 +201,8 @@ describe("an Evaluator of ESP-DL v3", function()
     assert(t:save(folder .. "/t.json"))
     assert(espquant.npy.save(folder .. "/x.npy", DATA))
     local function evaluate(...)
-      return process.run { process.espquant, "evaluate", folder .. "/m.onnx", "-t", folder .. "/t.json", "-d", folder .. "/x.npy", ... }
+      return process.run { process.espquant, "evaluate", folder .. "/m.onnx", "-t", folder .. "/t.json", "-d",
+        folder .. "/x.npy", ... }
     end
     assert.matches("int8 v3 esp32p4 +%- +100.00 %%", evaluate().stdout)
     assert.equal(0, evaluate("--runtime", "v3", "--chip", "esp32s31").status)

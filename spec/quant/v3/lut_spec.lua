@@ -49,8 +49,8 @@ describe("tables of ESP-DL v3", function()
   end)
 
   it("saturate, also at infinity, and take NaN for 0", function()
-    local t = lut.table(function(x) return x < 0 and -math.huge or x > 0 and math.huge or 0 / 0 end, 0, 0, 8, "half-up", 1)
-    local list = t:totable()
+    local function f(x) return x < 0 and -math.huge or x > 0 and math.huge or 0 / 0 end
+    local list = lut.table(f, 0, 0, 8, "half-up", 1):totable()
     assert.same({ -128, -128, 0, 127, 127 }, { list[1], list[128], list[129], list[130], list[256] })
   end)
 end)
