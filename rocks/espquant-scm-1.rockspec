@@ -31,6 +31,7 @@ external_dependencies = {
   ZLIB = { header = "zlib.h" },
   PNG = { header = "png.h" },
   JPEG = { header = "jpeglib.h" },
+  NETTLE = { header = "nettle/aes.h" },
 }
 
 build = {

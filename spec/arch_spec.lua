@@ -24,6 +24,7 @@ local C_OWNED = {
   ["^png%.h$"] = "image",
   ["^jpeglib%.h$"] = "image",
   ["^jerror%.h$"] = "image",
+  ["^nettle/"] = "base",
 }
 
 -- Lua: module (or "folder.*") -> what it may require beside itself; "*" allows all but cli and repl. Names are

@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/cipher.h"
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/inflate.h"
@@ -89,6 +90,20 @@ static int core_crc32(lua_State *L) {
   return 1;
 }
 
+/* core.aes128_ctr(bytes, key, counter): the bytes encrypted, or decrypted, with a key and a first counter of 16 bytes. */
+static int core_aes128_ctr(lua_State *L) {
+  size_t size, key_size, counter_size;
+  const char *bytes = luaL_checklstring(L, 1, &size), *key = luaL_checklstring(L, 2, &key_size);
+  const char *counter = luaL_checklstring(L, 3, &counter_size);
+  luaL_argcheck(L, key_size == ESPQ_AES_BLOCK, 2, "16 bytes expected");
+  luaL_argcheck(L, counter_size == ESPQ_AES_BLOCK, 3, "16 bytes expected");
+  luaL_Buffer out;
+  char *to = luaL_buffinitsize(L, &out, size);
+  espq_aes128_ctr((const uint8_t *)key, (const uint8_t *)counter, size, (const uint8_t *)bytes, (uint8_t *)to);
+  luaL_pushresultsize(&out, size);
+  return 1;
+}
+
 static int core_sha256(lua_State *L) {
   size_t size;
   const char *bytes = luaL_checklstring(L, 1, &size);
@@ -145,6 +160,7 @@ void espq_lua_open_files(lua_State *L) {
                                        {"read_file", core_read_file},
                                        {"read_part", core_read_part},
                                        {"sha256", core_sha256},
+                                       {"aes128_ctr", core_aes128_ctr},
                                        {"write_file", core_write_file},
                                        {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);

@@ -8,6 +8,7 @@ local core = require "espquant.core"
 local csv = require "espquant.dataset.csv"
 local dataset = require "espquant.dataset"
 local errors = require "espquant.errors"
+local espdl = require "espquant.espdl"
 local json = require "espquant.json"
 local onnx = require "espquant.onnx"
 local qtable = require "espquant.qtable"
@@ -151,6 +152,12 @@ local function named_shape(text)
   local name, dims = text:match "^(.*)=([^=]*)$"
   local list, message = shape(dims or text)
   return list and { name = name, shape = list }, message
+end
+
+--- --key: of an .espdl file that is encrypted.
+function M.add_key(parser, description)
+  parser:option "--key":argname "HEX":convert(espdl.key)
+    :description(description or "The key of an encrypted .espdl file: 32 hexadecimal digits.")
 end
 
 --- The .onnx file that a command reads, as the argument `name`, with --shape, --limit-bytes and the like.

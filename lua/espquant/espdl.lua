@@ -12,14 +12,39 @@ local json = require "espquant.json"
 
 local M = {}
 
---- The models of a file; nil, message, code. The message begins with the path.
-function M.load(path)
+--- A key of 32 hexadecimal digits as its 16 bytes; nil, message.
+function M.key(text)
+  if #text == 32 and text:match "^%x+$" then
+    return (text:gsub("%x%x", function(x) return string.char(tonumber(x, 16)) end))
+  end
+  return nil, ("'%s' is no key: 32 hexadecimal digits expected"):format(text)
+end
+
+--- The models of a file; `key` (16 bytes) is for those that are encrypted. Nil, message, code. The message begins with
+--- the path.
+function M.load(path, key)
   local bytes, message, code = core.read_file(path)
   if not bytes then return nil, message, code end
   local models
-  models, message, code = codec.decode(bytes)
+  models, message, code = codec.decode(bytes, key)
   if not models then return nil, ("%s: %s"):format(path, message), code end
   return models
+end
+
+--- Writes several files into a package: their names are those in it. True, or nil, message, code.
+function M.pack(paths, output)
+  local files, seen = {}, {}
+  for i, path in ipairs(paths) do
+    local bytes, message, code = core.read_file(path)
+    local name = path:match "[^/]*$"
+    if not bytes then return nil, message, code end
+    if bytes:sub(1, 4) ~= "EDL2" then
+      return nil, ("%s: only files of one model (EDL2) can be packed"):format(path), "format"
+    end
+    if seen[name] then return nil, ("two files are named '%s'"):format(name), "format" end
+    files[i], seen[name] = { name = name, bytes = bytes }, true
+  end
+  return core.write_file(output, codec.pack(files))
 end
 
 --- Whether the first bytes of a file are those of an .espdl file or package.

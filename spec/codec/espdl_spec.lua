@@ -222,4 +222,43 @@ describe("damaged espdl files", function()
     assert.is_nil(list)
     assert.is_string(message)
   end)
+
+  it("encrypts as AES-128 in counter mode does (NIST SP 800-38A, F.5.1)", function()
+    local function bytes(hex) return (hex:gsub("%x%x", function(x) return string.char(tonumber(x, 16)) end)) end
+    assert.equal(bytes "874d6191b620e3261bef6864990db6ce9806f66b7970fdff8617187bb9fffdff", core.aes128_ctr(
+      bytes "6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51",
+      bytes "2b7e151628aed2a6abf7158809cf4f3c", bytes "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff"))
+  end)
+
+  it("is read with its key, and with no other", function()
+    local model = model_of(fixtures.open("gemm_mlp", "v3").bytes "c_8bit/model.espdl")
+    local key = ("k"):rep(16)
+    local bytes = espdl.encode(model, key)
+    assert.same({ { name = "the model", encrypted = true } }, (assert(espdl.decode(bytes))))
+    local entry = assert(espdl.decode(bytes, key))[1]
+    assert.same(model, entry.model)
+    local none, message, code = espdl.decode(bytes, ("x"):rep(16))
+    assert.is_nil(none)
+    assert.equal("format", code)
+    assert.matches("cannot be read with this key", message)
+  end)
+
+  it("packs models by name, and notices damage", function()
+    local files, key = {}, ("k"):rep(16)
+    for i, case in ipairs { "pools", "gemm_mlp" } do
+      local bytes = fixtures.open(case, "v3").bytes "c_8bit/model.espdl"
+      files[i] = { name = case .. ".espdl", bytes = i == 1 and espdl.encode(model_of(bytes), key) or bytes }
+    end
+    local package = espdl.pack(files)
+    assert.equal(0, #package % 16)
+    assert.is_true(package == espdl.pack { files[2], files[1] })
+    local list = assert(espdl.decode(package))
+    assert.same({ "gemm_mlp.espdl", "pools.espdl" }, { list[1].name, list[2].name })
+    assert.is_true(list[2].encrypted)
+    assert.same(model_of(files[2].bytes), list[1].model)
+    assert.is_table(assert(espdl.decode(package, key))[2].model)
+    local none, message = espdl.decode(package:sub(1, -17) .. ("\1"):rep(16))
+    assert.is_nil(none)
+    assert.matches("damaged", message)
+  end)
 end)

@@ -33,10 +33,12 @@ function M.configure(parser)
     :description "v3: a text in the file; repeatable."
   parser:option "--runtime-version":argname "V":convert(version)
     :description "v3: the version of ESP-DL that will load the file (default: 3.3.9)."
+  command.add_key(parser, "v3: encrypt the model with this key of 32 hexadecimal digits.")
+  parser:flag "--encrypt":description "v3: encrypt it with a random key, which is printed and kept nowhere."
 end
 
 -- Options of one runtime are a mistake with the other.
-local OF_V1, OF_V3 = { "name", "info" }, { "data", "intermediate", "metadata", "runtime_version" }
+local OF_V1, OF_V3 = { "name", "info" }, { "data", "intermediate", "metadata", "runtime_version", "key", "encrypt" }
 
 local function conflict(args, runtime)
   for _, key in ipairs(runtime == "v3" and OF_V1 or OF_V3) do
@@ -67,16 +69,28 @@ local function first_image(args, model, streams)
   return by_name
 end
 
+-- Bytes that nobody can guess.
+local function random_key()
+  local file <close>, why = io.open("/dev/urandom", "rb")
+  if not file then errors.raise("io", why) end
+  return file:read(16)
+end
+
+local function hex(bytes)
+  return (bytes:gsub(".", function(c) return ("%02x"):format(c:byte()) end))
+end
+
 local function export_espdl(args, streams, model, t, settings)
   local metadata = {}
   for _, each in ipairs(args.metadata) do metadata[each.key] = each.value end
   local calib = Calibrator { bits = settings.bits, runtime = "v3", target = settings.target }
   local path = args.output or command.beside(args.model, ".espdl")
+  local key = args.encrypt and random_key() or args.key
   calib:export_espdl(model, t, path, {
     test_input = first_image(args, model, streams), intermediates = args.intermediate, metadata = metadata,
-    runtime_version = args.runtime_version,
+    runtime_version = args.runtime_version, key = key,
   })
-  streams.stdout:write(path, "\n")
+  streams.stdout:write(path, "\n", args.encrypt and "key " .. hex(key) .. "\n" or "")
 end
 
 function M.run(args, streams)

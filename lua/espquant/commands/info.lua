@@ -17,6 +17,7 @@ function M.configure(parser)
   command.add_model(parser, "file", ".onnx, .espdl, a table (.pickle or .json), or data as for --data.")
   parser:flag "--nodes":description "Print every node of a model."
   command.add_file_options(parser)
+  command.add_key(parser)
   command.add_json(parser)
 end
 
@@ -184,7 +185,7 @@ end
 -- --- ESP-DL v3 ----------------------------------------------------------------------------------------------------
 
 local function espdl_info(args, streams)
-  local models = errors.check(espdl.load(args.file))
+  local models = errors.check(espdl.load(args.file, args.key))
   if args.json then
     local facts = json.array()
     for i, model in ipairs(models) do facts[i] = espdl.facts(model) end

@@ -24,6 +24,7 @@ function M.configure(parser)
     :description "This tensor instead of the model's outputs; repeatable."
   command.add_simulation(parser)
   command.add_threads(parser)
+  command.add_key(parser)
   command.add_json(parser)
 end
 
@@ -128,7 +129,7 @@ end
 -- The tests inside of the file; false when one fails, which is exit code 1.
 local function run_espdl(args, streams)
   local ok, list = true, json.array()
-  for i, entry in ipairs(errors.check(espdl.load(args.model))) do
+  for i, entry in ipairs(errors.check(espdl.load(args.model, args.key))) do
     local facts = test_facts(entry, args.chip)
     for _, f in ipairs(facts) do ok = ok and f.different == 0 end
     list[i] = { name = entry.name, tensors = json.array(facts) }

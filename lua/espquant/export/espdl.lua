@@ -6,7 +6,7 @@
 --- `table` is a qtable of runtime v3. Options: path, target (a chip; default: the table's), bits, test_input (a float32
 --- tensor, or a table of them by input: its integers and those of the outputs are put into the file), intermediates (a
 --- list of names: tensors that the test compares besides), metadata (a table of strings), model_version,
---- runtime_version ("3.3.9"). The same model, table and options give the same bytes.
+--- runtime_version ("3.3.9"), key (16 bytes: the model is encrypted). The same model, table and options give the same bytes.
 
 local codec = require "espquant.codec.espdl"
 local core = require "espquant.core"
@@ -166,7 +166,7 @@ function M.encode(model, table, options)
   local made
   made, message, code = M.model(q, o)
   if not made then return nil, message, code end
-  return codec.encode(made)
+  return codec.encode(made, o.key)
 end
 
 --- Writes options.path: true, or nil, message, code, problems.
