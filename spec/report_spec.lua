@@ -129,6 +129,17 @@ describe("report.collect", function()
     end
   end)
 
+  it("takes configurations of ESP-DL v3, from the command as well", function()
+    local facts = facts_of(residual "conv", { { bits = "int8", runtime = "v3", target = "esp32p4", observer = "mse" } })
+    assert.equal("v3 int8 mse esp32p4", facts.configs[1].label)
+    assert.is_true(facts.configs[1].layers.y.snr > 20)
+    local config = require "argparse"()
+    require("espquant.commands.report").configure(config)
+    local args = config:parse { "m.onnx", "-d", "x.npy", "-c", "v3:minmax:esp32p4", "-c", "minmax:int16" }
+    assert.same({ { runtime = "v3", observer = "minmax", target = "esp32p4", bits = "int8" },
+      { method = "minmax", bits = "int16" } }, args.config)
+  end)
+
   it("gives the same page twice", function()
     assert.equal(report.page(facts_of(residual "conv")), report.page(facts_of(residual "conv")))
   end)

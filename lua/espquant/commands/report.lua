@@ -12,12 +12,14 @@ local M = { name = "report", summary = "a page with accuracy, layers, histograms
 local USUAL = { "int8:per-tensor:minmax", "int8:per-channel:entropy", "int16:per-tensor:minmax" }
 
 -- Which option a word of a configuration is a value of.
-local KINDS = { "runtime", "bits", "granularity", "method", "target", "observer" }
+local KINDS = {
+  v1 = { "runtime", "bits", "granularity", "method", "target" },
+  v3 = { "runtime", "bits", "target", "observer" },
+}
 
-local function kind_of(word)
-  for _, kind in ipairs(KINDS) do
-    local known, values = pcall(options.values, kind)
-    for _, value in ipairs(known and values or {}) do
+local function kind_of(word, runtime)
+  for _, kind in ipairs(KINDS[runtime]) do
+    for _, value in ipairs(options.values(kind, runtime)) do
       if value == word then return kind end
     end
   end
@@ -25,9 +27,9 @@ end
 
 -- "int8:per-channel:entropy" as the options of a Calibrator.
 local function configuration(text)
-  local config = {}
+  local config, runtime = {}, (":" .. text .. ":"):find(":v3:", 1, true) and "v3" or "v1"
   for word in text:gmatch "[^:]+" do
-    local kind = kind_of(word)
+    local kind = kind_of(word, runtime)
     if not kind then return nil, ("--config %s: '%s' is the value of no option"):format(text, word) end
     if config[kind] then return nil, ("--config %s: two values for %s"):format(text, kind) end
     config[kind] = word
