@@ -364,6 +364,29 @@ describe("optimize", function()
     assert.is_nil((select(3, optimizer.optimize(conv_bn()))))
   end)
 
+  it("without a list ends also where passes undo each other's work", function()
+    local passes = require "espquant.passes"
+    local one, other = passes.get "eliminate_nop_cast", passes.get "eliminate_nop_pad"
+    local own, calls = { one.run, other.run }, 0
+    local function rename(to)
+      return function(graph)
+        calls = calls + 1
+        local node = graph:node_list()[1]
+        if node.name == to then return 0 end
+        node.name = to
+        return 1
+      end
+    end
+    one.run, other.run = rename "a", rename "b"
+    local ok, graph = pcall(optimizer.optimize, conv_bn())
+    local _, always = pcall(optimizer.optimize, conv_bn(), { "eliminate_nop_cast", "eliminate_nop_pad" },
+      { fixed_point = true })
+    one.run, other.run = own[1], own[2]
+    assert.is_true(ok, tostring(graph))
+    assert.is_true(calls > 4)
+    assert.matches("do not come to an end", tostring(always), 1, true)
+  end)
+
   it("says why nothing can be proved", function()
     local b = harness.builder()
     b.output(b.node("Unheard", { b.input("x", { 1, 3 }) }, { name = "odd" }))

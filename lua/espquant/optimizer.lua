@@ -86,8 +86,8 @@ end
 
 local OPTIONS = { trace = true, fixed_point = true, verify = true }
 
--- Passes undo each other's work no more often than this.
-local MOST_ROUNDS = 100
+-- Passes that are named undo each other's work no more often than this; without names it is enough after a few rounds.
+local MOST_ROUNDS, ENOUGH = 100, 16
 
 -- One round; returns how many changes there were.
 local function apply_all(graph, list, counts, trace)
@@ -125,13 +125,13 @@ function M.optimize(model, names, options)
     if not OPTIONS[key] then error(("optimize: unknown option '%s'"):format(tostring(key)), 2) end
   end
   local list = find_all(names or passes.order)
-  local graph, counts, rounds = copy_of(model), {}, 0
-  local repeats = options.fixed_point or not names
+  local graph, counts = copy_of(model), {}
+  local most = options.fixed_point and MOST_ROUNDS or names and 1 or ENOUGH
   local before = options.verify and copy_of(model)
-  repeat
-    rounds = rounds + 1
-    if rounds > MOST_ROUNDS then error("the passes do not come to an end; name fewer of them", 0) end
-  until apply_all(graph, list, counts, options.trace) == 0 or not repeats
+  for round = 1, most do
+    if apply_all(graph, list, counts, options.trace) == 0 then break end
+    if round == MOST_ROUNDS then error("the passes do not come to an end; name fewer of them", 0) end
+  end
   node_names.complete(graph)
   return graph, counts, before and prove(before, graph) or nil
 end

@@ -87,9 +87,9 @@ function M.run(args, streams)
   local model = command.model(args.model, args, streams)
   local before, names = #model, optimizer.with_passes(args.also, args.passes or (optimizer.get_available_passes()))
   if args.dynamic_batch then model = optimizer.convert_model_batch_to_dynamic(model) end
-  local graph, counts, proof = optimizer.optimize(model, names, {
+  local graph, counts, proof = optimizer.optimize(model, (args.passes or args.also) and names, {
     trace = args.trace and tracer(streams), verify = not args.no_verify,
-    fixed_point = args.fixed_point or not args.passes,
+    fixed_point = args.fixed_point or (args.also and not args.passes),
   })
   errors.check(onnx.save(graph, output))
   if proof and proof.skipped then json.array(proof.skipped) end
