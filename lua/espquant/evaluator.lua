@@ -6,10 +6,10 @@
 ---
 --- By name: Evaluator{bits =, granularity =, chip =, mode =, runtime =, threads =, isa =, outputs =}; `outputs` names
 --- the tensors to return instead of the graph's outputs. mode "chip" runs the integer kernels; "original" the float
---- rewrite that reproduces the original tool's figures. For ESP-DL v3: Evaluator{bits =, runtime = "v3", chip =, threads =,
---- isa =, outputs =, runtime_version =}; with a version such as "3.3.9" what that ESP-DL's kernels compute, also where
---- its quantizer simulates something else (docs/v3.md). Methods raise error objects (`espquant.errors`) for what is wrong with models, tables and data;
---- wrong options and calls out of order are misuse.
+--- rewrite that reproduces the original tool's figures. For ESP-DL v3: Evaluator{bits =, runtime = "v3", chip =,
+--- threads =, isa =, outputs =, runtime_version =}; with a version such as "3.3.9" what that ESP-DL's kernels compute,
+--- also where its quantizer simulates something else (docs/v3.md). Methods raise error objects (`espquant.errors`) for
+--- what is wrong with models, tables and data; wrong options and calls out of order are misuse.
 
 local core = require "espquant.core"
 local dataset = require "espquant.dataset"
@@ -40,7 +40,8 @@ local function new(...)
 end
 
 function Evaluator:__tostring()
-  return ("Evaluator: %s%s"):format(self.simulation.describe(self), self.exec and (", with a model of %d nodes"):format(#self.graph) or "")
+  return ("Evaluator: %s%s"):format(self.simulation.describe(self),
+    self.exec and (", with a model of %d nodes"):format(#self.graph) or "")
 end
 
 --- Chooses the chip; raises for others than those documented.
@@ -108,8 +109,8 @@ end
 
 --- How far each layer is from the float model's, over a dataset of any size: a list of rows in graph order, which
 --- prints as a table. A row has layer, op, output (node, operator, tensor), exponent (nil: the scale is no power of
---- two, or the tensor float32), snr (signal-to-noise ratio in dB; math.huge without any error), saturated (share of the elements at an end of
---- the range) and max_error (largest absolute difference). Raises.
+--- two, or the tensor float32), snr (signal-to-noise ratio in dB; math.huge without any error), saturated (share of the
+--- elements at an end of the range) and max_error (largest absolute difference). Raises.
 function Evaluator:layer_report(images)
   if not self.exec then error("call generate_quantized_model before layer_report", 2) end
   errors.check(quant.options.available(self.providers))

@@ -61,7 +61,8 @@ local function each_piece(batch, step, f)
   end
 end
 
--- Elements at an end of the range; a float tensor (no bits) has none. A value of "original" mode may have a fraction: only the last number itself counts.
+-- Elements at an end of the range; a float tensor (no bits) has none. A value of "original" mode may have a fraction:
+-- only the last number itself counts.
 local function count_saturated(ints, bits)
   if not bits then return 0 end
   local hi, next_to = 2.0 ^ (bits - 1) - 1, 2.0 ^ (bits - 25) -- the float32 beside hi, and beside lo, is so far away

@@ -6,7 +6,6 @@
 ---     v3.to_float(eva, tensor, name)
 
 local errors = require "espquant.errors"
-local quant = require "espquant.quant"
 local v3 = require "espquant.quant.v3"
 
 local M = {}

@@ -61,19 +61,23 @@ local CASES = {
   { "SpaceToDepth", {}, { blocksize = 2 } },
   { "ReduceMean", { ints(2, 3) } }, { "ReduceMax", { ints(1) }, { keepdims = 0 } }, { "ReduceMin", { ints(3) } },
   { "ReduceSum", { ints(2) } }, { "ReduceL1", { ints(1) } }, { "ReduceL2", { ints(1) } },
-  { "ReduceSumSquare", { ints(1) }, lsb = 3 }, { "ReduceLogSumExp", { ints(1) } }, { "ReduceProd", { ints(3) }, lsb = 9 },
+  { "ReduceSumSquare", { ints(1) }, lsb = 3 }, { "ReduceLogSumExp", { ints(1) } },
+  { "ReduceProd", { ints(3) }, lsb = 9 },
   { "Resize", { false, floats(1, 1, 2, 2) }, { mode = "nearest" }, bits = "int8" },
   { "Resize", { false, floats(1, 1, 2, 2) }, { mode = "linear" }, bits = "int8" },
   { "Softmax", {}, { axis = 1 } }, { "LogSoftmax", {}, { axis = 1 } },
-  { "LayerNormalization", { random(6), random(6) }, {}, lsb = 3 }, { "LpNormalization", {}, { axis = 1, p = 2 }, lsb = 3 },
-  { "RMSNormalization", { random(6) }, {}, lsb = 3 }, 
+  { "LayerNormalization", { random(6), random(6) }, {}, lsb = 3 },
+  { "LpNormalization", {}, { axis = 1, p = 2 }, lsb = 3 },
+  { "RMSNormalization", { random(6) }, {}, lsb = 3 },
   { "ReverseSequence", { ints(3, 4, 2, 6) }, { batch_axis = 1, time_axis = 0 }, shape = { 6, 4, 5 } },
   { "Mod", { number(0.3) }, { fmod = 1 }, lsb = 256 }, { "ScatterND", { ints(0), input(1, 4, 6, 6) } },
-  { "BatchNormalization", { random(4), random(4), random(4), function(b, name) return b.random(name, { 4 }, 0.5) end } },
+  { "BatchNormalization", { random(4), random(4), random(4),
+    function(b, name) return b.random(name, { 4 }, 0.5) end } },
 }
 
-local OPSETS = { HardSwish = 14, LayerNormalization = 18, Gelu = 20, RMSNormalization = 23, Swish = 24, ReduceMean = 18, ReduceMax = 18,
-  ReduceMin = 18, ReduceL1 = 18, ReduceL2 = 18, ReduceSumSquare = 18, ReduceLogSumExp = 18, ReduceProd = 18 }
+local OPSETS = { HardSwish = 14, LayerNormalization = 18, Gelu = 20, RMSNormalization = 23, Swish = 24, ReduceMean = 18,
+  ReduceMax = 18, ReduceMin = 18, ReduceL1 = 18, ReduceL2 = 18, ReduceSumSquare = 18, ReduceLogSumExp = 18,
+  ReduceProd = 18 }
 
 local function model(case)
   local b = harness.builder()

@@ -4,9 +4,9 @@
 ---
 --- The graph is prepared first (quant/v3/prepare.lua). A tensor has one exponent, its producer's; where a node needs
 --- another one, or another width, a node of the domain "esp" stands on the edge (quant/v3/seams.lua). Weights and
---- operands are integers at the exponents of their slots, biases at the sum of input and weight. A Relu that a Conv, Gemm
---- or MatMul takes along is its attribute `activation`; activations by table are esp.LUT. Nodes whose width is float run
---- in the float column. All that is wrong with the table is told at once.
+--- operands are integers at the exponents of their slots, biases at the sum of input and weight. A Relu that a Conv,
+--- Gemm or MatMul takes along is its attribute `activation`; activations by table are esp.LUT. Nodes whose width is
+--- float run in the float column. All that is wrong with the table is told at once.
 
 local core = require "espquant.core"
 local deviations = require "espquant.quant.v3.deviations"
@@ -22,7 +22,7 @@ Apply.__index = Apply
 
 local MAX_EXPONENT = 30 -- kernels make scales by shifting a 32-bit 1
 
--- --- constants --------------------------------------------------------------------------------------------------------
+-- --- constants -------------------------------------------------------------------------------------------------------
 
 -- Puts the quantized form of a constant into the node's input. A constant has one reader, since prepare sees to it.
 local function set_constant(self, node, i, form, storage)
@@ -41,12 +41,12 @@ local function constants(self, node)
   end
 end
 
--- --- activations ------------------------------------------------------------------------------------------------------
+-- --- activations -----------------------------------------------------------------------------------------------------
 
 local FUSES = { Conv = true, Gemm = true, MatMul = true }
 
--- The Relu that alone reads what the node makes, in its width and at its exponent; nil where the tensor between them must
--- stay, since the graph returns it.
+-- The Relu that alone reads what the node makes, in its width and at its exponent; nil where the tensor between them
+-- must stay, since the graph returns it.
 local function fused_relu(self, node)
   local out = node:output(1)
   local users = out:users()
@@ -64,7 +64,7 @@ local function fuse(self, node)
   seams.take_over(self.graph, relu, node)
 end
 
--- What the function of a table needs of the node's constants, which are integers here; and as attributes for the export.
+-- What the function of a table needs of the node's constants, which are integers here; and as attributes for export.
 local PARAMETERS = {}
 
 function PARAMETERS.Clip(node)
@@ -112,7 +112,7 @@ local function look_up(self, node)
   made:output(1):set_quant(bits, e_out)
 end
 
--- --- all --------------------------------------------------------------------------------------------------------------
+-- --- all -------------------------------------------------------------------------------------------------------------
 
 local function set_forms(self)
   for value, form in pairs(self.forms) do

@@ -4,9 +4,9 @@
 ---     if deviations.find("3.3.9", "PRelu", "c", 8) then ... end
 ---     deviations.settle(plan, node)       -- nodes in place of one that deviates
 ---
---- PRelu with a slope per channel: the plain C kernels give x >= 0 as it is, whatever the exponents, and floor x * slope
---- where the quantizer rounds. The node becomes esp.PRelu, which computes that, between equal exponents: the coarser of
---- the two, with esp.RequantizeLinear where the other was. What is left of the difference is 1 of negative numbers.
+--- PRelu with a slope per channel: the plain C kernels give x >= 0 as it is, whatever the exponents, and floor
+--- x * slope where the quantizer rounds. The node becomes esp.PRelu, which computes that, between equal exponents: the
+--- coarser of the two, with esp.RequantizeLinear where the other was. What is left is 1 of negative numbers.
 
 local seams = require "espquant.quant.v3.seams"
 
@@ -25,6 +25,9 @@ local function number(version)
   if not major then return nil end
   return (tonumber(major) * 1000 + tonumber(minor)) * 1000 + tonumber(patch)
 end
+
+--- All rows: first, last, op, group, bits.
+function M.rows() return { table.unpack(ROWS) } end
 
 --- Whether the text is a version: "3.3.9".
 function M.is_version(text)

@@ -13,7 +13,7 @@ local M = {}
 --- The step of tables of 16 bits: one entry for so many integers, the nearest is taken.
 M.STEP = 32
 
--- --- functions --------------------------------------------------------------------------------------------------------
+-- --- functions -------------------------------------------------------------------------------------------------------
 
 local exp = math.exp
 
@@ -107,7 +107,7 @@ function F.PRelu(_, parameters)
   return function(x) return x < 0 and x * parameters.slope or x end
 end
 
--- --- tables -----------------------------------------------------------------------------------------------------------
+-- --- tables ----------------------------------------------------------------------------------------------------------
 
 local function float32(x) return (string.unpack("f", string.pack("f", x))) end
 

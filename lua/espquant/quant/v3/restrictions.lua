@@ -12,7 +12,7 @@ local MAX_RANK = 4
 
 local OF = {}
 
--- --- windows ----------------------------------------------------------------------------------------------------------
+-- --- windows ---------------------------------------------------------------------------------------------------------
 
 local function any(list, test)
   for _, x in ipairs(list or {}) do
@@ -49,8 +49,8 @@ local function pool(node)
     return "its windows are dilated; the chip's pools are not: train it without"
   end
   if node:attr("ceil_mode", 0) ~= 0 then
-    return "its last windows do not fit into the input (ceil_mode), the chip leaves these out; choose another size, or a "
-      .. "Pad in front"
+    return "its last windows do not fit into the input (ceil_mode), the chip leaves these out; choose another size, or "
+      .. "a Pad in front"
   end
   return unknown_pads(node)
 end
@@ -58,8 +58,8 @@ end
 function OF.AveragePool(node)
   local is_padded = any(axes.attribute(node, "pads"), function(p) return p > 0 end)
   if is_padded and node:attr("count_include_pad", 0) == 0 then
-    return "it leaves its padding out of the mean, the chip counts it; export it with count_include_pad = 1, or without "
-      .. "padding"
+    return "it leaves its padding out of the mean, the chip counts it; export it with count_include_pad = 1, or "
+      .. "without padding"
   end
   return pool(node)
 end
@@ -73,7 +73,7 @@ function OF.ConvTranspose()
   return "it crops more than its kernel reaches; train it with smaller pads, or a Slice behind it"
 end
 
--- --- shapes -----------------------------------------------------------------------------------------------------------
+-- --- shapes ----------------------------------------------------------------------------------------------------------
 
 local function rank_of(node)
   for _, value in ipairs(node.inputs) do
@@ -86,8 +86,8 @@ local function up_to_4(node)
   return rank and ("it has %d dimensions, the chip's kernel 4 at most; reshape the model to fewer"):format(rank) or nil
 end
 
-for name in ([[Add Sub Mul Div Pow Mod MatMul Equal Greater GreaterOrEqual Less LessOrEqual ReduceL1 ReduceL2 ReduceLogSum
-  ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare]]):gmatch "%a+" do
+for name in ([[Add Sub Mul Div Pow Mod MatMul Equal Greater GreaterOrEqual Less LessOrEqual ReduceL1 ReduceL2
+  ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare]]):gmatch "%a+" do
   OF[name] = up_to_4
 end
 
@@ -124,7 +124,7 @@ function OF.Pad(node)
   if node:attr("mode", "constant") == "wrap" then return "its mode is wrap; the chip has constant, edge and reflect" end
 end
 
--- --- others -----------------------------------------------------------------------------------------------------------
+-- --- others ----------------------------------------------------------------------------------------------------------
 
 local function recurrent(node)
   local x = node:input(1)
@@ -178,7 +178,7 @@ end
 
 function OF.SpaceToDepth() return "its channels are not known; give the model's inputs fixed shapes (--shape)" end
 
--- --- operators that the runtime does not load -------------------------------------------------------------------------
+-- --- operators that the runtime does not load ------------------------------------------------------------------------
 
 local OPTIMIZE = "optimize the model first (espquant optimize)"
 local REMEDIES = {

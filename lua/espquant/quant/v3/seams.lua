@@ -1,5 +1,5 @@
 --- Nodes on edges of an integer graph, where a tensor is read in another form than it is made: esp.RequantizeLinear
---- between two forms of integers, esp.QuantizeLinear behind a float tensor, esp.DequantizeLinear in front of a float node.
+--- between two forms of integers, esp.QuantizeLinear behind a float tensor, esp.DequantizeLinear before a float node.
 --- One node for each edge, also on the graph's inputs.
 
 local M = {}
@@ -15,7 +15,7 @@ end
 
 local SUFFIX = { QuantizeLinear = "quantized", DequantizeLinear = "dequantized", RequantizeLinear = "requantized" }
 
---- Puts the node between the tensor and input i of `reader`; form: { bits, exponents } of what it makes, or nil for float.
+--- Puts the node between the tensor and input i of `reader`; form: { bits, exponents } of its result, nil: float.
 function M.put(graph, op_type, reader, i, form)
   local value = reader:input(i)
   local name = free_name(graph, ("%s_%s_for_%s"):format(value.name, SUFFIX[op_type], reader.name))

@@ -18,7 +18,7 @@ Slots.__index = Slots
 local rule = roles.rule
 local WIDTHS = { int8 = 8, int16 = 16 }
 
--- --- widths and forms -------------------------------------------------------------------------------------------------
+-- --- widths and forms ------------------------------------------------------------------------------------------------
 
 local function plan_widths(self)
   local layers, known = self.table.facts.layers or {}, {}
@@ -75,7 +75,7 @@ local function plan_outputs(self, node)
   end
 end
 
--- --- slots ------------------------------------------------------------------------------------------------------------
+-- --- slots -----------------------------------------------------------------------------------------------------------
 
 -- A tensor as it is read at another width than it is made.
 local function seam(self, value, bits)
@@ -191,7 +191,7 @@ local function plan_slots(self, node)
   end
 end
 
--- --- what kernels demand ----------------------------------------------------------------------------------------------
+-- --- what kernels demand ---------------------------------------------------------------------------------------------
 
 -- Outputs of one passive node have one exponent; so have a GRU's.
 local function check_outputs(self, node)

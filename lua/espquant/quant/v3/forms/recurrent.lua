@@ -4,11 +4,8 @@ local pass = require "espquant.pass"
 local OUTPUTS = { GRU = { "Y", "Y_h" }, LSTM = { "Y", "Y_h", "Y_c" } }
 
 local function rewrite(graph, node, names)
-  local outputs, missing = {}, false
-  for i in ipairs(names) do
-    missing = missing or not node:output(i)
-    outputs[i] = false
-  end
+  local missing = false
+  for i in ipairs(names) do missing = missing or not node:output(i) end
   if not missing then return false end
   local made = assert(graph:add_node { op_type = node.op_type, name = node.name, inputs = node.inputs,
     attrs = node:attrs(), outputs = #names, before = node })

@@ -72,15 +72,16 @@ local function complete(node)
   local n = #kernel
   local w = {
     kernel = kernel, strides = axes.attribute(node, "strides") or filled(n, 1),
-    dilations = axes.attribute(node, "dilations") or filled(n, 1), pads = axes.attribute(node, "pads") or filled(2 * n, 0),
+    dilations = axes.attribute(node, "dilations") or filled(n, 1),
+    pads = axes.attribute(node, "pads") or filled(2 * n, 0),
   }
   if #w.strides ~= n or #w.dilations ~= n or #w.pads ~= 2 * n then return false end
-  local mode, changed = node:attr "auto_pad", false
+  local mode = node:attr "auto_pad"
   if mode ~= "NOTSET" then
     w.pads = filled(2 * n, 0)
     if not automatic(w, node, mode) then return false end
   end
-  changed = drop(node, "auto_pad")
+  local changed = drop(node, "auto_pad")
   if node.op_type ~= "Conv" and node:attr("ceil_mode", 0) ~= 0 and explicit_end(w, node) then
     changed = drop(node, "ceil_mode") or changed
   end
