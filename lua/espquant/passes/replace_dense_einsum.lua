@@ -1,6 +1,6 @@
 --- Before: Einsum(x, w), w constant, "abcd,cde->abe"    After: Reshape(x) to (a,b,cd) -> MatMul(w) [-> Reshape]
---- The last axes of x are summed with the first of w, in the same order; those that stay keep theirs. A Reshape in front
---- where several are summed, one behind where w has several left. Keras' MultiHeadAttention multiplies so.
+--- The last axes of x are summed with the first of w, in the same order; those that stay keep theirs. A Reshape in
+--- front where several are summed, one behind where w has several left. Keras' MultiHeadAttention multiplies so.
 local P, pass = require "espquant.pattern", require "espquant.pass"
 local core = require "espquant.core"
 
