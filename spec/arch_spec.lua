@@ -127,6 +127,7 @@ local LUA_EDGES = {
   ["export.convert"] = { "npy", "export.cpp_names", "export.cpp_text", "export.output", table.unpack(LIBRARY) },
   ["export.espdl"] = { "export.espdl_layout", "export.espdl_matmul", "export.espdl_nodes", "export.espdl_tensor",
     "input_shapes", "quant.*", "shape", table.unpack(LIBRARY) },
+  ["export.espdl_project"] = { "core", "export.espdl", "export.output" },
   ["export.espdl_nodes"] = { "core", "export.espdl_tensor" },
   ["export.*"] = { table.unpack(LIBRARY) },
 }

@@ -7,11 +7,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/cipher.h"
 #include "base/alloc.h"
+#include "base/cipher.h"
+#include "base/digest.h"
 #include "base/file.h"
 #include "base/inflate.h"
-#include "base/digest.h"
 #include "lua/espq_lua.h"
 
 /* Bytes that a function of the core made become a string; the block is released at once. */
@@ -90,6 +90,19 @@ static int core_crc32(lua_State *L) {
   return 1;
 }
 
+/* core.make_folder(path): makes it, unless it is there. */
+static int core_make_folder(lua_State *L) {
+  const char *path = espq_lua_checkname(L, 1);
+  espq_error err;
+  struct stat s;
+  if (mkdir(path, 0777) == 0 || (errno == EEXIST && stat(path, &s) == 0 && S_ISDIR(s.st_mode))) {
+    lua_pushboolean(L, true);
+    return 1;
+  }
+  espq_fail(&err, ESPQ_EIO, "cannot make the folder '%s': %s", path, strerror(errno));
+  return espq_lua_fail(L, &err);
+}
+
 /* core.aes128_ctr(bytes, key, counter): the bytes encrypted, or decrypted, with a key and a first counter of 16 bytes. */
 static int core_aes128_ctr(lua_State *L) {
   size_t size, key_size, counter_size;
@@ -160,6 +173,7 @@ void espq_lua_open_files(lua_State *L) {
                                        {"read_file", core_read_file},
                                        {"read_part", core_read_part},
                                        {"sha256", core_sha256},
+                                       {"make_folder", core_make_folder},
                                        {"aes128_ctr", core_aes128_ctr},
                                        {"write_file", core_write_file},
                                        {NULL, NULL}};

@@ -71,6 +71,7 @@ module {
   inflate = "(bytes[, limit[, raw]])\nUnpacks zlib, gzip or (raw) deflate data into at most limit bytes.",
   crc32 = "(bytes)\nThe CRC-32 of zip and gzip, an integer.",
   aes128_ctr = "(bytes, key, counter)\nThe bytes encrypted, or decrypted, with AES-128 in counter mode.",
+  make_folder = "(path)\nMakes a folder, unless it is there.",
   sha256 = "(bytes)\nThe SHA-256 in hexadecimal digits.",
   isatty = "(fd)\nWhether 0 (stdin), 1 (stdout) or 2 (stderr) is a terminal.",
   clock = "()\nSeconds since some moment, for differences; never goes back.",
