@@ -152,6 +152,8 @@ describe("names are no more than names #unit:", function()
     assert.matches("would leave the folder", works(3, "run", "m.onnx", "-d", "x.npy", "--tensor=../x", "-o",
       "z.npz").stderr)
     assert.equal("", process.run({ "find", folder, "-name", "owned" }).stdout)
-    for name in process.run({ "ls", "-A", folder }).stdout:gmatch "[^\n]+" do assert.matches("^[%w_]+%.?[%w]*$", name) end
+    for name in process.run({ "ls", "-A", folder }).stdout:gmatch "[^\n]+" do
+      assert.matches("^[%w_]+%.?[%w]*$", name)
+    end
   end)
 end)
