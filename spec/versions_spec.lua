@@ -150,6 +150,7 @@ local CASES = {
   -- what there was not yet
   { "HardSwish", { 14, NEWEST }, { f { 3 } }, {}, { 3 } }, { "HardSwish", { 6, 13 }, { V }, {}, "opset" },
   { "Range", { 6, 10 }, { s(0), s(2), s(1) }, {}, "opset" }, { "Expand", { 6, 7 }, { V, i { 1 } }, {}, "opset" },
+  { "Mish", { 6, 17 }, { V }, {}, "opset" },
   { "Gelu", { 6, 19 }, { V }, {}, "opset" }, { "Swish", { 6, 23 }, { V }, {}, "opset" },
   { "LayerNormalization", { 6, 16 }, { V, V }, {}, "opset" },
   { "RMSNormalization", { 6, 22 }, { V, V }, {}, "opset" }, { "Mod", { 6, 9 }, { V, V }, {}, "opset" },
