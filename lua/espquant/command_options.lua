@@ -8,6 +8,7 @@ local options = require "espquant.quant.options"
 local M = {}
 
 local MAX_CONFIG = 1 << 24 -- bytes of a file of options
+local CONFIG_OPTIONS = { "runtime", "target", "observer", "weight_observer", "layers" }
 
 --- An option with a few values. Other than argparse's own choices, a refusal says what was got.
 function M.add_choice(parser, name, values)
@@ -94,6 +95,9 @@ local function config_of(args)
   local bytes = errors.check(core.read_file(args.config, MAX_CONFIG))
   local given, message, code = config.decode(bytes)
   if not given then errors.raise(code, ("%s: %s"):format(args.config, message)) end
+  given.bits, given.runtime = given.bits or "int8", given.runtime or "v3"
+  local ok, wrong = pcall(options.parse, { given }, { "bits" }, CONFIG_OPTIONS)
+  if not ok then errors.raise("format", ("%s: %s"):format(args.config, wrong)) end
   return given
 end
 

@@ -127,6 +127,7 @@ local function values_of(option, runtime)
 end
 
 local function got(value)
+  if type(value) == "table" then return "a table" end
   return type(value) == "string" and '"' .. value .. '"' or tostring(value)
 end
 

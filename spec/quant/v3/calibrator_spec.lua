@@ -88,7 +88,7 @@ describe("a Calibrator of ESP-DL v3", function()
       ["the observer `kl` is for int8; int16 knows minmax, percentile and mse"] = { bits = "int16", observer = "kl" },
       ["observer: `kl`, `minmax`, `percentile` or `mse` expected, got \"entropy\""] = { observer = "entropy" },
       ["layers: a table of names or patterns to `int8`, `int16`, `float` or a table of bits, observer, weight_observer "
-        .. "expected, got table"] = { layers = { c = "int4" } },
+        .. "expected, got a table"] = { layers = { c = "int4" } },
       ["supported target: `c`, `esp32`"] = { target = "esp32h2" },
       ["supported runtime: `v1` or `v3`, got \"v2\""] = { runtime = "v2" },
     } do
@@ -153,6 +153,32 @@ describe("espquant calibrate --runtime v3", function()
     assert.same({ gemm_3 = "int16", relu_4 = "int16", gemm_11 = "int16" }, facts.layers)
     assert.same({ "v3", "esp32p4", "mse" }, { facts.runtime, facts.target, facts.observer })
     assert.same({ 16, 8 }, { t:get("gemm_3_out").bits, t:get("gemm_7_out").bits })
+  end)
+
+  it("takes options from a file, which it checks", function()
+    local function config(text)
+      process.write_file(folder .. "/c.json", '{"format": "espquant-config", "version": 1' .. text .. "}")
+      return calibrate("--config", "c.json", "-o", "c_calib.json")
+    end
+    local r = config ', "target": "esp32p4", "observer": "mse", "layers": {"gemm_3": "int16"}'
+    assert.equal(0, r.status, r.stderr)
+    local facts = assert(espquant.qtable.load(folder .. "/c_calib.json")).facts
+    assert.same({ "esp32p4", "mse", { gemm_3 = "int16", relu_4 = "int16" } },
+      { facts.target, facts.observer, facts.layers })
+    for text, wrong in pairs {
+      ["supported quantization bit"] = ', "bits": []', ["layers: a table of names"] = ', "layers": 3',
+      ["expected, got a table"] = ', "layers": {"1": {"bits": "int8", "foo": 1}}',
+      ["supported runtime"] = ', "runtime": "v9"', ["supported target"] = ', "target": "foo"',
+      ["`mse` expected, got 3"] = ', "observer": 3', ["option 'observer' is of runtime `v3`"] =
+        ', "runtime": "v1", "observer": "kl"',
+    } do
+      r = config(wrong)
+      assert.equal(3, r.status, text)
+      assert.matches("c.json: ", r.stderr, 1, true)
+      assert.matches(text, r.stderr, 1, true)
+      assert.is_nil(r.stderr:find "traceback")
+    end
+    assert.equal(3, calibrate("--config", "model.onnx").status)
   end)
 
   it("refuses options of v1, layers that are not there, and other tables", function()
