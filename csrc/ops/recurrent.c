@@ -5,7 +5,7 @@
 
 #include "base/alloc.h"
 #include "ops/kernel.h"
-#include "tensor/recurrent.h"
+#include "ops/recurrent.h"
 
 enum { X, W, R, B, LENGTHS, H, C, P, INPUTS };
 
@@ -108,6 +108,7 @@ static espq_status check_inputs(const espq_call *call, const espq_recurrent *r, 
 }
 
 static espq_status check_types(const espq_call *call, espq_error *err) {
+  if (call->node->column == ESPQ_COLUMN_V3) return ESPQ_OK; /* integers of several widths: recurrent_v3.c */
   espq_status status = espq_port_type(call, X, ESPQ_TYPES_FLOAT, err);
   for (int i = 1; i < call->nin && !status; i++)
     status = espq_port_type(call, i,
@@ -118,7 +119,7 @@ static espq_status check_types(const espq_call *call, espq_error *err) {
   return status;
 }
 
-static espq_status read_call(const espq_call *call, espq_recurrent *r, espq_error *err) {
+espq_status espq_recurrent_read(const espq_call *call, espq_recurrent *r, espq_error *err) {
   const espq_shape *x = &call->in[X].shape, *rec = &call->in[R].shape;
   char text[160];
   espq_status status = check_types(call, err);
@@ -146,7 +147,7 @@ static espq_status read_call(const espq_call *call, espq_recurrent *r, espq_erro
 
 static espq_status infer(espq_call *call, espq_error *err) {
   espq_recurrent r;
-  espq_status status = read_call(call, &r, err);
+  espq_status status = espq_recurrent_read(call, &r, err);
   if (status) return status;
   int64_t d = r.directions;
   espq_shape state = {3, {d, r.batch, r.hidden}}, all = {4, {r.steps, d, r.batch, r.hidden}};
@@ -155,7 +156,8 @@ static espq_status infer(espq_call *call, espq_error *err) {
     all = (espq_shape){4, {r.batch, r.steps, d, r.hidden}};
   }
   for (int i = 0; i < call->nout; i++) {
-    call->out[i].dtype = call->in[X].dtype;
+    bool is_cell = call->node->column == ESPQ_COLUMN_V3 && i == 2;
+    call->out[i].dtype = is_cell ? ESPQ_I16 : call->in[X].dtype;
     call->out[i].shape = i ? state : all;
   }
   return ESPQ_OK;
@@ -172,7 +174,7 @@ static espq_status prepare(const espq_env *env, espq_call *call, espq_prepared *
   (void)env;
   floats *s = espq_calloc(1, sizeof *s);
   if (!s) return espq_fail_memory(err);
-  espq_status status = read_call(call, &s->r, err);
+  espq_status status = espq_recurrent_read(call, &s->r, err);
   if (status) {
     espq_free(s);
     return status;
@@ -247,23 +249,24 @@ static const espq_attr_spec rnn_attrs[] = {COMMON, END};
 static const espq_attr_spec gru_attrs[] = {COMMON, {"linear_before_reset", ESPQ_ATTR_INT, false, 0, NULL}, END};
 static const espq_attr_spec lstm_attrs[] = {COMMON, {"input_forget", ESPQ_ATTR_INT, false, 0, NULL}, END};
 
-#define ROW(op, attributes, inputs, outputs) \
-  const espq_op espq_op_##op = {             \
-      .name = #op,                           \
-      .domain = "",                          \
-      .since = 7,                            \
-      .min_in = 3,                           \
-      .max_in = inputs,                      \
-      .min_out = 0,                          \
-      .max_out = outputs,                    \
-      .attrs = attributes,                   \
-      .infer = infer,                        \
-      .f32 = &f32,                           \
-      .weight = -1,                          \
-      .bias = -1,                            \
-      .mixes_batch = mixes_batch,            \
-      .why_not = why_not,                    \
+#define ROW(op, attributes, inputs, outputs, integers) \
+  const espq_op espq_op_##op = {                       \
+      .name = #op,                                     \
+      .domain = "",                                    \
+      .since = 7,                                      \
+      .min_in = 3,                                     \
+      .max_in = inputs,                                \
+      .min_out = 0,                                    \
+      .max_out = outputs,                              \
+      .attrs = attributes,                             \
+      .infer = infer,                                  \
+      .f32 = &f32,                                     \
+      .v3 = integers,                                  \
+      .weight = -1,                                    \
+      .bias = -1,                                      \
+      .mixes_batch = mixes_batch,                      \
+      .why_not = why_not,                              \
   }
-ROW(RNN, rnn_attrs, 6, 2);
-ROW(GRU, gru_attrs, 6, 2);
-ROW(LSTM, lstm_attrs, 8, 3);
+ROW(RNN, rnn_attrs, 6, 2, NULL);
+ROW(GRU, gru_attrs, 6, 2, &espq_recurrent_v3);
+ROW(LSTM, lstm_attrs, 8, 3, &espq_recurrent_v3);
