@@ -60,7 +60,7 @@ local LUA_EDGES = {
   ["padding"] = { "axes" },
   ["passes.*"] = { "core", "pattern", "pass", "axes", "batchnorm", "channels", "gemm", "node_names", "normalization",
     "numbers", "padding", "shape_vectors", "transpose_rules" },
-  ["transpose_rules"] = { "axes", "core", "pass" }, -- what operators become behind a Transpose
+  ["transpose_rules"] = { "axes", "core" }, -- what operators become behind a Transpose
   ["codec.*"] = { "core", "codec.*" },
   ["quant"] = { "core", "quant.*", "qtable" },
   ["quant.*"] = { "core", "quant.*", "qtable", "shape" },

@@ -6,7 +6,6 @@
 ---     local inputs, attrs, behind = rule(graph, node, perm)     -- nil: it cannot work in the other order
 ---
 --- `behind` is the permutation of the results; nil: the same. Constants that a rule adds are read by `inputs` only.
-local pass = require "espquant.pass"
 local core = require "espquant.core"
 local axes = require "espquant.axes"
 

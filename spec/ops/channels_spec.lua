@@ -31,7 +31,9 @@ local function near(expected, got)
   local actual = planes(got)
   for i, image in ipairs(expected) do
     for c, plane in ipairs(image) do
-      for k, x in ipairs(plane) do assert.is_true(math.abs(x - actual[i][c][k]) < 1e-5, ("%d %d %d"):format(i, c, k)) end
+      for k, x in ipairs(plane) do
+        assert.is_true(math.abs(x - actual[i][c][k]) < 1e-5, ("%d %d %d"):format(i, c, k))
+      end
     end
   end
 end
