@@ -16,15 +16,19 @@ local LAYERS = {
 local FACTOR = { kl = 1, minmax = 1.5, percentile = 3, mse = 0.9 } -- of the noise, by observer
 local OPTIONS = { observers = { "kl", "minmax", "percentile", "mse" }, weight_observers = { "minmax", "mse" } }
 
+local MORE = table.move(LAYERS, 1, #LAYERS, 1, {})
+for _, name in ipairs { "f", "g", "h" } do MORE[#MORE + 1] = { name = name, noise = 1e-9, work = 50 } end
+
 -- Searches for an SNR in the made-up network. Returns the row found, all rows, and how many were tried.
-local function find(least)
+local function find(least, layers)
+  layers = layers or LAYERS
   local tried = 0
   local options = { least = least, observers = OPTIONS.observers, weight_observers = OPTIONS.weight_observers }
-  local best, rows = search(LAYERS, options, function(config)
+  local best, rows = search(layers, options, function(config)
     tried = tried + 1
     local wide, noise = {}, 1e-8
     for _, i in ipairs(config.wide) do wide[i] = true end
-    for i, layer in ipairs(LAYERS) do
+    for i, layer in ipairs(layers) do
       noise = noise + (wide[i] and layer.noise / 65536 or layer.noise) * FACTOR[config.observer]
     end
     local snr = -10 * math.log(noise, 10)
@@ -35,7 +39,7 @@ end
 
 local function names(row)
   local list = {}
-  for i, unit in ipairs(row.config.wide) do list[i] = LAYERS[unit].name end
+  for i, unit in ipairs(row.config.wide) do list[i] = MORE[unit].name end
   return table.concat(list, " ")
 end
 
@@ -49,10 +53,13 @@ describe("a search", function()
 
   it("gives int16 to the fewest layers that it takes", function()
     for least, expected in pairs { [24] = "b", [30] = "b d", [38] = "b d e", [55] = "b c d e", [65] = "a b c d e" } do
-      local best = find(least)
-      assert.is_true(best.score >= least)
-      assert.equal(expected, names(best), least)
-      assert.equal("mse", best.config.observer)
+      for _, layers in ipairs { LAYERS, MORE } do -- few, of which all subsets are tried, and more
+        local best, _, tried = find(least, layers)
+        assert.is_true(best.score >= least)
+        assert.equal(expected, names(best), least)
+        assert.equal("mse", best.config.observer)
+        assert.is_true(tried < 40)
+      end
     end
     assert.is_true(find(24).cost < 0.01)
   end)

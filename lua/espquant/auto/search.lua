@@ -4,12 +4,14 @@
 ---
 --- A configuration is { observer =, weight_observer =, wide = { indexes of units at int16, in order } }; try(it)
 --- returns { score =, snr = }. Observers cost nothing on the chip, so they are tried first, at int8. Where none of them
---- is good enough, each layer alone is given int16, which orders layers by the noise that this takes away, for what it
---- costs; the shortest beginning of that order that meets the goal is searched by halves, and then each of its layers
---- is taken back where the goal is met without it.
+--- is good enough and layers are few, their subsets are tried in order of cost. Else each layer alone is given int16,
+--- which orders layers by the noise that this takes away, for what it costs; the shortest beginning of that order that
+--- meets the goal is searched by halves, and then each of its layers is taken back where the goal is met without it.
 
 local Search = {}
 Search.__index = Search
+
+local FEW = 6 -- units whose subsets are all tried
 
 -- Tries a configuration and keeps it for the table of all, once.
 function Search:try(observer, weight_observer, wide, label)
@@ -110,6 +112,32 @@ function Search:prune(found)
   return found
 end
 
+-- The subsets of few units, lists of their indexes, the cheapest first.
+function Search:subsets()
+  local list = {}
+  for mask = 1, (1 << #self.units) - 2 do
+    local wide = {}
+    for i in ipairs(self.units) do
+      if mask >> (i - 1) & 1 == 1 then wide[#wide + 1] = i end
+    end
+    list[mask] = { wide = wide, cost = self:cost(wide), mask = mask }
+  end
+  table.sort(list, function(a, b)
+    if a.cost ~= b.cost then return a.cost < b.cost end
+    return a.mask < b.mask
+  end)
+  return list
+end
+
+-- The cheapest subset that meets the goal; the row `all` does.
+function Search:cheapest(best, all)
+  for _, subset in ipairs(self:subsets()) do
+    local row = self:try(best.config.observer, best.config.weight_observer, subset.wide, layers_text(#subset.wide))
+    if self:meets(row) then return row end
+  end
+  return all
+end
+
 function Search:run()
   local best = self:observers()
   if self:meets(best) or #self.units == 0 then return best end
@@ -117,6 +145,7 @@ function Search:run()
   for i in ipairs(self.units) do everything[i] = i end
   local all = self:try(best.config.observer, best.config.weight_observer, everything, "int16")
   if not self:meets(all) then return better(best, all) end
+  if #self.units <= FEW then return self:cheapest(best, all) end
   return self:prune(self:shortest(best, self:order(best), all))
 end
 

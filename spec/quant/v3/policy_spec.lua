@@ -75,8 +75,8 @@ local FORMAT = { [2] = "i1", [3] = "i1", [5] = "<i2", [6] = "<i4", [7] = "<i8" }
 
 -- Elements that differ between a recorded initializer and a list.
 local function differing(recorded, list)
-  local format, size = FORMAT[recorded.data_type], nil
-  size = string.packsize(format)
+  local format = FORMAT[recorded.data_type]
+  local size = string.packsize(format)
   assert.is_true(#recorded.raw_data - #list * size < 16 and #recorded.raw_data >= #list * size)
   local count = 0
   for i, x in ipairs(list) do
