@@ -119,10 +119,17 @@ local function attributes_of(node)
   return attrs
 end
 
+-- A name for what the file has no name for.
+function Reader:fresh_name()
+  self.fresh = (self.fresh or 0) + 1
+  local name = "/" .. self.fresh
+  return (self.infos[name] or self.constants[name]) and self:fresh_name() or name
+end
+
 -- The constant `name` as a value of the graph; `tensor` in place of what the file has.
 function Reader:constant(name, tensor, axis_count)
   local c = self.constants[name]
-  local value = self.graph:add_constant(nil, tensor or c.tensor)
+  local value = self.graph:add_constant(self:fresh_name(), tensor or c.tensor)
   local bits = bits_of((tensor or c.tensor).dtype)
   if c.exponents and (bits == 8 or bits == 16 or axis_count) then value:set_quant(bits, c.exponents) end
   return value
@@ -147,7 +154,7 @@ local BACK = { [3] = { 0, 2, 1 }, [4] = { 0, 2, 3, 1 } }
 
 function Reader:add(op_type, domain, inputs, outputs, attrs, name)
   local node, message = self.graph:add_node { op_type = op_type, domain = domain, name = name, inputs = inputs,
-    outputs = outputs, attrs = attrs }
+    outputs = outputs == 1 and { self:fresh_name() } or outputs, attrs = attrs }
   if not node then error(message, 0) end
   node.column = self.column
   return node
@@ -157,9 +164,8 @@ end
 function Reader:turn(value, perms, out)
   local rank = value.shape and #value.shape
   if not perms[rank] then return value end
-  local node = self:add("Transpose", "", { value }, out and { out } or 1, { perm = perms[rank] })
-  local quant = value.quant
-  if quant then node:output(1):set_quant(quant.bits, quant.exponents) end
+  local node = self:add("Transpose", "", { value }, { out or self:fresh_name() }, { perm = perms[rank] })
+  if value.quant then node:output(1):set_quant(value.quant.bits, value.quant.exponents) end
   assert(self.graph:infer_shapes())
   return node:output(1)
 end
@@ -253,9 +259,8 @@ end
 
 function Reader:add_node(node)
   local inputs, attrs = self:inputs(node), attributes_of(node)
-  local is_float = attrs.quant_type == "F32" and not READ[node.op_type]
+  local lut, is_float = attrs.lut, attrs.quant_type == "F32" and not READ[node.op_type]
   self.column = is_float and "f32" or "v3"
-  local lut = attrs.lut
   attrs.quant_type, attrs.lut, attrs.int16_lut_step, attrs.gate_exponent = nil, nil, nil, nil
   local made, why
   if lut and (node.op_type == "LUT" or node.op_type == "Gelu" or self:is_narrow(node)) then
@@ -281,13 +286,9 @@ function Reader:is_narrow(node)
   return info and info.dtype == "int8" and node.op_type ~= "Neg"
 end
 
-local function is_node(node)
-  return node.op_type and node.output and node.output[1] and node.output[1] ~= ""
-end
-
 function Reader:read_nodes()
   for i, node in ipairs(self.source.node or {}) do
-    if not is_node(node) then
+    if not (node.op_type and node.output and (node.output[1] or "") ~= "") then
       self:problem("node %d has no operator or no output", i)
     else
       self.failed = false

@@ -117,7 +117,7 @@ local function emit(self, node, orders, out_order, changes)
   local inputs, outputs, attrs = {}, {}, node:attrs()
   for i = 1, #node.inputs do
     local value = node:input(i)
-    inputs[i] = not value and false or value.constant and constant(value) or ordered(self, value, orders[i])
+    inputs[i] = value and (value.constant and constant(value) or ordered(self, value, orders[i])) or false
   end
   for i, change in pairs(changes and changes.inputs or {}) do inputs[i] = change end
   for i, value in ipairs(node.outputs) do
@@ -180,8 +180,10 @@ function LAYOUTS.nhwc(self, node)
   emit(self, node, orders, order)
 end
 
+-- A PRelu's kernel finds the channel of each slope where images have it.
 function LAYOUTS.unary(self, node)
-  local orders = original_orders(node)
+  local orders, slope = original_orders(node), node.op_type == "PRelu" and node:input(2).constant
+  if slope and slope.count > 1 and IMAGES[#node:input(1).shape] then return LAYOUTS.nhwc(self, node) end
   orders[1] = order_of(self, node:input(1))
   emit(self, node, orders, orders[1])
 end

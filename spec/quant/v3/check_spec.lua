@@ -43,6 +43,7 @@ local REFUSED = {
     remedy = "smaller pads" },
   { "Add", {}, inputs = { { 1, 1, 1, 1, 4 } }, shape = { 1, 2, 2, 2, 4 }, why = "it has 5 dimensions" },
   { "Mod", { fmod = 0 }, inputs = { { 1 } }, why = "fmod is 0" },
+  { "MatMul", {}, inputs = { { 6 } }, why = "multiplies with a vector", remedy = "matrix" },
   { "PRelu", {}, inputs = { { 1, 6, 6 } }, why = "neither one nor one per channel", remedy = "each channel" },
   { "Pad", { mode = "wrap" }, opset = 19, why = "mode is wrap",
     inputs = { function(b) return b.integers("p", { 0, 0, 1, 1, 0, 0, 1, 1 }) end } },

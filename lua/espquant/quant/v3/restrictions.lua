@@ -86,9 +86,16 @@ local function up_to_4(node)
   return rank and ("it has %d dimensions, the chip's kernel 4 at most; reshape the model to fewer"):format(rank) or nil
 end
 
-for name in ([[Add Sub Mul Div Pow Mod MatMul Equal Greater GreaterOrEqual Less LessOrEqual ReduceL1 ReduceL2
+for name in ([[Add Sub Mul Div Pow Mod Equal Greater GreaterOrEqual Less LessOrEqual ReduceL1 ReduceL2
   ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare]]):gmatch "%a+" do
   OF[name] = up_to_4
+end
+
+function OF.MatMul(node)
+  for _, value in ipairs(node.inputs) do
+    if value.shape and #value.shape < 2 then return "it multiplies with a vector; make it a matrix of one line" end
+  end
+  return up_to_4(node)
 end
 
 function OF.Mod(node)
