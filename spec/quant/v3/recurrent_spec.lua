@@ -1,5 +1,6 @@
 -- GRU and LSTM of ESP-DL v3: near float in every direction and layout; each integer as a plain Lua loop computes it.
 local core = require "espquant.core"
+local espdl_graph = require "espquant.espdl_graph"
 local espquant = require "espquant"
 local harness = require "spec.support.pass_harness"
 
@@ -36,7 +37,18 @@ local function simulate(graph, bits, target, data)
   local t = assert(calib:measure_table(graph, data))
   local eva = espquant.Evaluator { bits = bits, runtime = "v3", chip = target }
   eva:generate_quantized_model(graph, t)
-  return eva, t
+  return eva, t, calib
+end
+
+-- The exported file's own test, run on what is read of it.
+local function check_file(calib, graph, t, data)
+  local path = os.tmpname()
+  calib:export_espdl(graph, t, path, { test_input = data })
+  local entry = assert(espquant.espdl.load(path))[1]
+  for _, tensor in ipairs(assert(espdl_graph.test(assert(espdl_graph.read(entry, "esp32p4")), entry))) do
+    assert.equal(0, tensor.different, tensor.name)
+  end
+  os.remove(path)
 end
 
 -- --- one cell after the other, in plain Lua --------------------------------------------------------------------------
@@ -109,7 +121,7 @@ describe("recurrent layers of ESP-DL v3", function()
         for _, bits in ipairs { "int8", "int16" } do
           local graph = model(op, o)
           local x = o.layout == 1 and data:reshape { 1, STEPS, INPUTS } or data
-          local eva, t = simulate(graph, bits, "esp32p4", x)
+          local eva, t, calib = simulate(graph, bits, "esp32p4", x)
           local exec <close> = assert(core.executor(graph, { threads = 1 }))
           local want, got, names = exec:run(x), eva:evaluate_quantized_model(x, true)
           assert.same(OUTPUTS[op], names)
@@ -119,6 +131,7 @@ describe("recurrent layers of ESP-DL v3", function()
               (want[i] - got[i]):maxabs()))
           end
           if op == "LSTM" then assert.same({ -9 }, t:get "y_c".exponents) end
+          check_file(calib, graph, t, x)
         end
       end
     end)
