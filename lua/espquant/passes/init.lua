@@ -14,6 +14,7 @@ local ORDER = {
   "eliminate_nop_dropout",
   "fold_shapes",
   "fold_constants",
+  "fold_one_hot",
   "eliminate_nop_cast",
   "eliminate_shape_gather",
   "eliminate_slice_after_shape",
