@@ -44,7 +44,7 @@ end
 -- Every node reads integers of its own width, and at one exponent where its kernel moves or adds them.
 local function check_edges(graph, t)
   local seams = { QuantizeLinear = true, RequantizeLinear = true, DequantizeLinear = true }
-  local one_scale = { Add = true, Flatten = true }
+  local one_scale = { Add = true, Flatten = true, MaxPool = true }
   for node in graph:nodes() do
     local width = t.facts.layers and t.facts.layers[node.name] or "int8"
     for _, value in ipairs(seams[node.op_type] and {} or node.inputs) do
@@ -137,6 +137,40 @@ describe("an Evaluator of ESP-DL v3", function()
       local exec <close> = core.executor(model)
       assert.is_true((exec:run(DATA)[1] - out):maxabs() < 0.1 * out:maxabs())
     end
+  end)
+
+  it("converts the model's input for a reader at another exponent", function()
+    local model, t = calibrated({}, [[
+      input x 1,4,8,8
+      const w 4,4,1,1
+      Conv x w -> c
+      Add c x -> a
+      MaxPool x -> p kernel_shape=2,2 strides=2,2
+      output a
+      output p
+    ]])
+    t:set("a", "activation", { t:exponent "x" + 2 }).bits = 8
+    t:set("c", "activation", { t:exponent "x" + 2 }).bits = 8
+    t:set("p", "activation", { t:exponent "x" + 1 }).bits = 8
+    local eva = evaluator()
+    eva:generate_quantized_model(model, t)
+    assert.equal("Conv RequantizeLinear Add RequantizeLinear MaxPool", ops(eva.graph))
+    check_edges(eva.graph, t)
+    local got, names = eva:evaluate_quantized_model(DATA, true)
+    local exec <close> = core.executor(model)
+    for i, want in ipairs(exec:run(DATA)) do
+      assert.is_true((want - got[i]):maxabs() <= 1.5 * 2.0 ^ t:exponent(names[i]), names[i])
+    end
+  end)
+
+  it("keeps a Conv apart from its Relu where the model returns both", function()
+    local model, t = calibrated({}, MODEL:gsub("output y", "output y\noutput c"))
+    local eva = evaluator()
+    eva:generate_quantized_model(model, t)
+    assert.equal("Conv LUT LUT Add Flatten Gemm", (ops(eva.graph):gsub("RequantizeLinear ", "")))
+    assert.equal("Linear", eva.graph:value "c".producer:attr "activation")
+    local got = eva:evaluate_quantized_model(DATA)
+    assert.is_true(got[2]:min() < 0)
   end)
 
   it("refuses tables of other runtimes, widths and chips", function()
