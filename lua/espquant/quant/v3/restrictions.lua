@@ -183,7 +183,9 @@ function OF.DepthToSpace(node)
   if node:attr("mode", "DCR") ~= "DCR" then return "its mode is CRD; the chip has DCR: export it so" end
 end
 
-function OF.SpaceToDepth() return "its channels are not known; give the model's inputs fixed shapes (--shape)" end
+function OF.SpaceToDepth()
+  return "its channels are not known, or too many; give the model's inputs fixed shapes (--shape)"
+end
 
 -- --- operators that the runtime does not load ------------------------------------------------------------------------
 

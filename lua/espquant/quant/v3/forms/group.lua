@@ -5,6 +5,8 @@
 local pass = require "espquant.pass"
 local core = require "espquant.core"
 
+local MOST = 1024 -- Convs in place of one; the check refuses what has more
+
 local function integers(graph, list) return assert(graph:add_constant(nil, core.tensor_from(list, "int64"))) end
 
 local function named(node, suffix) return node.name ~= "" and node.name .. suffix or nil end
@@ -58,6 +60,7 @@ local function rewrite(graph, node)
   if not group or group <= 1 or not t or t.dtype ~= "float32" or b and not b.constant then return false end
   local filters, channels = t.shape[1], t.shape[2] * group
   if filters == channels and group == channels or filters % group ~= 0 or t.count == 0 then return false end
+  if math.max(group == channels and 1 or group, filters // channels) > MOST then return false end
   if group == channels then return by_multiplier(graph, node, channels, filters) end
   return by_group(graph, node, channels, filters, group)
 end

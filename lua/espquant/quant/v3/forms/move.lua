@@ -7,6 +7,8 @@ local core = require "espquant.core"
 
 local function integers(graph, list) return assert(graph:add_constant(nil, core.tensor_from(list, "int64"))) end
 
+local MOST = 1 << 20 -- channels that are put in order; more are hardly meant
+
 local M = {}
 
 function M.Split(graph, node)
@@ -42,7 +44,7 @@ end
 function M.DepthToSpace(graph, node)
   local block, shape = pass.attr(node, "blocksize", "integer"), node:input(1).shape
   local all = shape and shape[2]
-  if node:attr("mode", "DCR") ~= "CRD" or not block or math.type(all) ~= "integer" then return false end
+  if node:attr("mode", "DCR") ~= "CRD" or not block or math.type(all) ~= "integer" or all > MOST then return false end
   local order, places = {}, block * block
   for place = 0, places - 1 do
     for c = 0, all // places - 1 do order[#order + 1] = c * places + place end
@@ -58,7 +60,10 @@ end
 function M.SpaceToDepth(graph, node)
   local block, shape = pass.attr(node, "blocksize", "integer"), node:input(1).shape
   local channels = shape and shape[2]
-  if not block or math.type(channels) ~= "integer" then return false end
+  if not block or math.type(channels) ~= "integer" or block > MOST or channels > MOST
+    or channels * block * block > MOST then
+    return false
+  end
   local made = assert(graph:add_node { op_type = "SpaceToDepth", domain = "esp", name = node.name, before = node,
     inputs = { node:input(1) }, attrs = { blocksize = block } })
   local order = {}
