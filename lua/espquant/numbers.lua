@@ -11,7 +11,7 @@ local MOST_NODES, MOST_DEGREE = 12, 3
 --- The number of a float32 constant of one element, of any rank; nil for every other value.
 function M.of(value)
   local t = value and value.constant
-  return t and t.dtype == "float32" and t.count == 1 and t:reshape({ 1 }):totable()[1] or nil
+  return t and t.dtype == "float32" and t.count == 1 and t:item() or nil
 end
 
 --- Whether two numbers are the same for float32.

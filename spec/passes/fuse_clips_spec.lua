@@ -91,3 +91,15 @@ harness.describe("fuse_clips", {
   { "keeps an infinite bound absent", build = chain { { "Max", -HUGE }, { "Min", 6 } }, changes = 1, exact = true,
     ops = "Mul Clip", check = bounds(nil, 6) },
 })
+
+describe("fuse_clips #unit", function()
+  it("looks at a long chain of unknown shape once", function()
+    local b = harness.builder()
+    local x = b.graph:add_input("x", "float32")
+    for _ = 1, 10000 do x = b.node("Relu", { x }) end
+    b.output(x)
+    local start = os.clock()
+    assert.equal(0, require "espquant.passes".get "fuse_clips":apply(b.graph))
+    assert.is_true(os.clock() - start < 10)
+  end)
+end)

@@ -6,6 +6,7 @@ local pass = require "espquant.pass"
 local core = require "espquant.core"
 local numbers = require "espquant.numbers"
 
+local MOST = 8 -- of a chain at a time; the rest follows
 local FIRST_INPUTS = 11 -- the opset since which Clip's bounds are inputs
 
 -- A number as a Clip's bound.
@@ -29,7 +30,8 @@ local function find(node)
   local x, low, high = numbers.limits(node)
   local gains = x and node.op_type == "Max" and low == 0
   local before = x and x:use_count() == 1 and x.producer
-  while x and low <= high and before do
+  for _ = 1, MOST do
+    if not x or low > high or not before then break end
     local inner, first, last = numbers.limits(before)
     if not inner or not (first <= last) then break end -- luacheck: ignore 581
     x, low, high = inner, math.max(low, math.min(first, high)), math.max(low, math.min(last, high))
