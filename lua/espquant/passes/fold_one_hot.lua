@@ -1,6 +1,6 @@
 --- Before: OneHot(indices, depth, values), all constant    After: its result, a constant
---- As PyTorch's TorchScript exporter writes repeat_interleave. Indices of rank 0 or 1, the new axis last, at most 65,536
---- elements.
+--- As PyTorch's TorchScript exporter writes repeat_interleave. Indices of rank 0 or 1, the new axis last, at most
+--- 65,536 elements.
 local P, pass = require "espquant.pattern", require "espquant.pass"
 local core = require "espquant.core"
 
