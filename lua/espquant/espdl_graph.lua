@@ -140,7 +140,6 @@ function Reader:input(name, node)
   if self.values[name] then return self.values[name] end
   if self.constants[name] then return self:constant(name) end
   self:problem("%s '%s' reads '%s', which nothing makes before it", node.op_type or "", node.name or "", name)
-  self.failed = true
 end
 
 function Reader:inputs(node)
@@ -249,7 +248,7 @@ function Reader:add_image_node(node, inputs, attrs)
   inputs[1] = self:turn(inputs[1], IMAGES)
   local made, why
   if READ[node.op_type] then made, why = READ[node.op_type](self, node, inputs, attrs)
-  else made = self:add(node.op_type, "", inputs, 1, attrs, node.name) end
+  else made = self:add(node.op_type, node.op_type == "PRelu" and self.kernels or "", inputs, 1, attrs, node.name) end
   if not made then return nil, why end
   local info = self.infos[node.output[1]]
   if info then set_quant(made:output(1), info.dtype, info.exponents) end
@@ -291,7 +290,6 @@ function Reader:read_nodes()
     if not (node.op_type and node.output and (node.output[1] or "") ~= "") then
       self:problem("node %d has no operator or no output", i)
     else
-      self.failed = false
       local ok, why = pcall(self.add_node, self, node)
       if not ok then self:problem("%s '%s': %s", node.op_type, node.name or "", tostring(why)) end
       ok, why = self.graph:infer_shapes()
@@ -320,9 +318,7 @@ local function is_blocked(graph)
 end
 
 local function rounding_of(graph, chip)
-  for _, t in ipairs(core.targets()) do
-    if t.runtime == "v3" and t.chip == chip then return t.rounding end
-  end
+  for _, t in ipairs(core.targets()) do if t.runtime == "v3" and t.chip == chip then return t.rounding end end
   return has_channels(graph) and "half-even" or "half-up"
 end
 
@@ -333,6 +329,9 @@ function M.read(entry, chip)
   local self = setmetatable({ source = source, problems = {}, values = {}, constants = {}, infos = {},
     blocked = is_blocked(source), graph = core.graph { name = "espdl", opset = OPSET } }, Reader)
   self.graph.arithmetic = "v3-" .. rounding_of(source, chip)
+  for _, p in ipairs(entry.model.metadata_props or {}) do -- kernels that floor: quant/v3/deviations.lua
+    if p.key == "runtime_version" then self.kernels = "esp" end
+  end
   self:read_values()
   self:read_inputs()
   if #self.problems == 0 then self:read_nodes() end

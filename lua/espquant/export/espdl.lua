@@ -135,6 +135,17 @@ local function metadata(entries)
   return #list > 0 and list or nil
 end
 
+-- The metadata; where kernels of that version compute otherwise than the quantizer simulates (quant/v3/deviations.lua),
+-- whoever simulates the file has to know: "runtime_version".
+local function with_version(graph, options)
+  local entries = {}
+  for key, text in pairs(options.metadata or {}) do entries[key] = text end
+  for node in graph:nodes() do
+    if node.domain == "esp" and node.op_type == "PRelu" then entries.runtime_version = options.runtime_version end
+  end
+  return entries
+end
+
 --- The tables of codec/espdl_schema for an integer graph (quant/v3/apply.lua), or nil, message, code.
 function M.model(graph, options)
   local device = layout(graph)
@@ -160,8 +171,10 @@ function M.encode(model, table, options)
   local static, message, code, problems = for_one_image(model)
   if not static then return nil, message, code, problems end
   local q
-  q, message, code, problems = v3.apply(static, table, { chip = o.target, bits = o.bits })
+  q, message, code, problems = v3.apply(static, table, { chip = o.target, bits = o.bits,
+    runtime_version = o.runtime_version })
   if not q then return nil, message, code, problems end
+  o.metadata = with_version(q, o)
   o.ir_version = math.max(1, math.min(model.ir_version, MAX_IR_VERSION))
   local made
   made, message, code = M.model(q, o)

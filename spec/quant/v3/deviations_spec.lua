@@ -2,6 +2,7 @@
 local apply = require "espquant.quant.v3.apply"
 local core = require "espquant.core"
 local deviations = require "espquant.quant.v3.deviations"
+local espdl_graph = require "espquant.espdl_graph"
 local espquant = require "espquant"
 local fixtures = require "spec.support.fixtures"
 local v3 = require "spec.support.v3"
@@ -78,6 +79,24 @@ describe("deviations of ESP-DL's kernels", function()
     end
     local difference = (run(asked) - run(simulated)):maxabs()
     assert.is_true(difference > 0 and difference <= 2, tostring(difference)) -- two steps of the finer output
+  end)
+
+  it("are what the exported file's test holds, which says so", function()
+    local case = fixtures.open("leaky_prelu", "v3")
+    local model, path = v3.model(case), os.tmpname()
+    for folder, version in pairs { c_8bit = "3.3.9", esp32s3_8bit = false } do
+      local json = case.json(folder .. "/table.json")
+      local record = { target = json.target, bits = 8, table = json }
+      local calib = espquant.Calibrator { bits = "int8", runtime = "v3", target = json.target }
+      calib:export_espdl(model, v3.recorded_table(model, record), path, { test_input = case.tensor "input.npy" })
+      local entry = assert(espquant.espdl.load(path))[1]
+      local found = (entry.model.metadata_props or {})[1]
+      assert.equal(version, found and found.key == "runtime_version" and found.value or false)
+      for _, tensor in ipairs(assert(espdl_graph.test(assert(espdl_graph.read(entry, json.target)), entry))) do
+        assert.equal(0, tensor.different)
+      end
+    end
+    os.remove(path)
   end)
 
   it("are asked for by an option of the Evaluator", function()
