@@ -170,7 +170,9 @@ function M.encode(model, table, options)
   for key, value in pairs(options) do o[key] = value end
   local static, message, code, problems = for_one_image(model)
   if not static then return nil, message, code, problems end
-  local q
+  local ok, q
+  ok, message, code, problems = v3.check(static, { bits = o.bits, target = o.target, layers = table.facts.layers })
+  if not ok then return nil, message, code, problems end
   q, message, code, problems = v3.apply(static, table, { chip = o.target, bits = o.bits,
     runtime_version = o.runtime_version })
   if not q then return nil, message, code, problems end

@@ -100,6 +100,17 @@ describe("what ESP-DL v3 cannot do", function()
     end
   end)
 
+  it("is told by the exporter, before anything is written", function()
+    local calib = espquant.Calibrator { bits = "int8", runtime = "v3" }
+    local t = espquant.qtable.new { runtime = "v3", bits = 8, target = "esp32s3" }
+    local path = os.tmpname()
+    local ok, err = pcall(calib.export_espdl, calib, model { "Abs", {} }, t, path .. ".espdl")
+    assert.is_false(ok)
+    assert.same({ "unsupported", "Abs" }, { err.code, err.problems[1].op })
+    assert.is_nil(io.open(path .. ".espdl"))
+    os.remove(path)
+  end)
+
   it("is told by the command, with exit code 1, each with its remedy", function()
     local path = os.tmpname()
     local b = harness.builder()
