@@ -119,7 +119,7 @@ describe("scripts/test #unit", function()
   end)
 
   it("ends a lane that is over its budget, and keeps what it had counted", function()
-    shell "sed -i 's/echo 240/echo 2/' scripts/test"
+    shell "sed -i 's/echo 420/echo 2/' scripts/test"
     file("spec/b_spec.lua", "it('c', function() os.execute 'sleep 20' end)")
     local r = test()
     assert.same({ "3 passed, 1 failed", 1 }, { r.last, r.status })

@@ -208,7 +208,8 @@ static void average_wide(const espq_sim_pool *p, const divisor *d, const window 
 
 static void average_pixel(const espq_sim_pool *p, const window *w, int channels, void *out) {
   divisor d = {.rounding = p->rounding,
-               .factor = ldexpf(1.0f / (float)((int64_t)p->kh * p->kw), p->e_in - p->e_out),
+               .factor = ldexpf(1.0f / (float)((int64_t)p->kh * p->kw),
+                                (int)espq_fixed_clamp((int64_t)p->e_in - p->e_out, -1000, 1000)),
                .count = w->count,
                .right = (int64_t)p->e_out - p->e_in,
                .lo = espq_fixed_min(p->bits),

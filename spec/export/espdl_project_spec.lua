@@ -6,7 +6,7 @@ local process = require "spec.support.process"
 
 local STUB = process.root .. "/spec/codegen/stub"
 
-describe("espquant codegen --runtime v3", function()
+describe("espquant codegen --runtime v3 #unit", function()
   local folder, table_path, images
 
   setup(function()
