@@ -108,7 +108,8 @@ local LUA_EDGES = {
   ["memory"] = {},
   ["report"] = { "report.*" },
   ["report.collect"] = {
-    "accuracy", "calibrator", "evaluator", "memory", "progress", "report.cause", "size", "version", table.unpack(LIBRARY),
+    "accuracy", "calibrator", "evaluator", "memory", "progress", "report.cause", "size", "version",
+      table.unpack(LIBRARY),
   },
   ["report.cause"] = { "json" },
   ["report.page"] = { "core", "json", "report.*" },

@@ -94,7 +94,8 @@ describe("upgrading opset 6", function()
     local g = core.graph { name = "spec", opset = 6 }
     local input = g:add_input("x", "float32", { 2, 3 })
     local strange = g:add_node { op_type = "Strange", inputs = { input }, outputs = { "b" } }:output(1)
-    g:add_output(g:add_node { op_type = "Add", inputs = { input, strange }, outputs = { "y" }, attrs = { broadcast = 1 } })
+    g:add_output(g:add_node { op_type = "Add", inputs = { input, strange }, outputs = { "y" },
+      attrs = { broadcast = 1 } })
     assert.is_true(upgrade.upgrade(g))
   end)
 

@@ -1,4 +1,5 @@
--- docs/v3.md against the code: files that it names exist, chips and deviations are those of the rows, cases are counted.
+-- docs/v3.md against the code: files that it names exist, chips and deviations are those of the rows, cases are
+-- counted.
 local core = require "espquant.core"
 local deviations = require "espquant.quant.v3.deviations"
 local fixtures = require "spec.support.fixtures"

@@ -182,9 +182,9 @@ function Calibrator:export_coefficient_to_cpp(model, table, target_chip, output_
   }))
 end
 
---- Writes the file that the runtime of ESP-DL v3 loads; `table` is a path or a qtable of runtime v3. Options (export/espdl):
---- test_input = tensor puts a test of the model into the file, intermediates = { names } more tensors of it; metadata =
---- { key = text }, model_version, runtime_version = "3.3.9". Raises an error object.
+--- Writes the file that the runtime of ESP-DL v3 loads; `table` is a path or a qtable of runtime v3. Options
+--- (export/espdl): test_input = tensor puts a test of the model into the file, intermediates = { names } more tensors
+--- of it; metadata = { key = text }, model_version, runtime_version = "3.3.9". Raises an error object.
 function Calibrator:export_espdl(model, table, path, options)
   if self.runtime ~= "v3" then error("export_espdl is of runtime `v3`; `v1` has export_coefficient_to_cpp", 0) end
   local t = qtable.is(table) and table or errors.check(qtable.load(table))

@@ -54,7 +54,7 @@ module {
   exponent_of_bias = "(input_exponent, weight_exponent)\nThe exponent of a per-channel bias.",
   exponent_of_scale = "(scale)\nThe exponent of a scale; nil if it is no power of two.",
   -- export
-  targets = "()\nWhat files can be written for: {runtime, chip, group, order, rounding, per_channel, bias_bits_8, ...}.",
+  targets = "()\nWhat files can be written for: runtime, chip, group, order, rounding, per_channel, bias_bits_8 ...",
   pack_filter = '(t, {axes = "oihw", target =, runtime = "v1", grouped =, tail =})'
     .. "\nThe elements of an integer filter in the order in which the chip reads them, as a tensor of rank 1.",
   format_elements = "(t)\nThe elements of an int8 or int16 tensor as rows of C text.",
@@ -100,8 +100,8 @@ class("tensor", "t", {
   mean = "()\nThe mean of all elements.",
   min = "()\nThe smallest element.",
   minimum = "(u)\nThe smaller of each pair of elements; u is a tensor or a number.",
-  quantize = '(exponents, bits[, axis[, rounding = "half-even"]])\nclip(round(t / 2^exponent)) as int8, int16, int32 (20, '
-    .. '32 bits) or int64 (40, 64); "half-up" as well.',
+  quantize = '(exponents, bits[, axis[, rounding = "half-even"]])\nclip(round(t / 2^exponent)) as int8, int16, int32 '
+    .. '(20, 32 bits) or int64 (40, 64); "half-up" as well.',
   reshape = "(shape)\nA view of another shape; one dimension may be -1.",
   slice = "(first[, last])\nA view of the rows first..last, 1-based, both included.",
   sqrt = "()\nThe square roots, a new tensor.",

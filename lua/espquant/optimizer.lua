@@ -111,7 +111,8 @@ local function prove(before, graph)
 end
 
 --- A copy of the model after the named passes, each to its fixed point; without names after all but those on request,
---- and these over and over until nothing changes. Then every node has a name of its own. Returns the copy, a table pass name -> number of changes, and the facts of `verify`. Options:
+--- and these over and over until nothing changes. Then every node has a name of its own. Returns the copy, a table pass
+--- name -> number of changes, and the facts of `verify`. Options:
 ---   trace(pass name, node label)   is told of each rewrite (a function in place of the options is this one)
 ---   fixed_point = true             repeats the list of names, too
 ---   verify = true                  runs both models on the same random input; the third result is

@@ -5,8 +5,8 @@
 ---     t:save("calib.pickle")                 -- the original's file; "calib.json" is ours
 ---     local u = qtable.load("calib.pickle")  -- nil, message, code when it cannot be read
 ---
---- An entry is `{name=, kind=, exponents=}`; kind is "input", "activation", "weight", "bias", "alpha" or "shape", and in
---- tables of ESP-DL v3, which are JSON only, also "constant", or "float" for a tensor of float32 that integer layers
+--- An entry is `{name=, kind=, exponents=}`; kind is "input", "activation", "weight", "bias", "alpha" or "shape", and
+--- in tables of ESP-DL v3, which are JSON only, also "constant", or "float" for a tensor of float32 that integer layers
 --- read. Entries of v3 have `bits`, and `seams` (width -> exponent) where layers of another width read the tensor. An
 --- exponent is an integer, or -math.huge, math.huge or NaN for a scale of 0, infinity or NaN. Where a scale is no power
 --- of two, the entry has `scales` instead. A pickle tells neither widths nor most kinds: these entries have no `kind`,
@@ -60,7 +60,9 @@ end
 function Table:set(name, kind, exponents)
   if type(name) ~= "string" then error(("set: name of a tensor expected, got %s"):format(type(name)), 2) end
   if not KINDS[kind] then error(("set '%s': no kind '%s'"):format(name, tostring(kind)), 2) end
-  if kind ~= "shape" and kind ~= "float" and exponents and #exponents == 0 then error(("set '%s': no exponent"):format(name), 2) end
+  if kind ~= "shape" and kind ~= "float" and exponents and #exponents == 0 then
+    error(("set '%s': no exponent"):format(name), 2)
+  end
   for _, e in ipairs(exponents or {}) do
     if not (math.type(e) == "integer" or type(e) == "number" and is_special(e)) then
       error(("set '%s': %s is no exponent"):format(name, tostring(e)), 2)

@@ -8,8 +8,9 @@
 ---       "conv_w": {"bits": 8, "exponents": [-7, null], "kind": "weight"},
 ---       ...
 ---
---- Tables of ESP-DL v3 ("runtime": "v3") may have "layers", an object from names of nodes to "int8", "int16" or "float",
---- and entries "seams", an object from widths ("8", "16") to exponents. In others "bits" is told, but not read.
+--- Tables of ESP-DL v3 ("runtime": "v3") may have "layers", an object from names of nodes to "int8", "int16" or
+--- "float", and entries "seams", an object from widths ("8", "16") to exponents. In others "bits" is told, but not
+--- read.
 ---
 --- An exponent e means a scale of 2^e; null stands for a scale of 0, "inf" and "nan" for those. Where a scale is no
 --- power of two, the entry has "scales" instead of "exponents". Facts and entries are those of `espquant.qtable`.
@@ -27,7 +28,8 @@ M.FACTS = {
 }
 --- Kinds of entries, and the Python types of those whose kind is not known.
 M.KINDS = {
-  input = true, activation = true, weight = true, bias = true, alpha = true, shape = true, constant = true, float = true,
+  input = true, activation = true, weight = true, bias = true, alpha = true, shape = true, constant = true,
+  float = true,
 }
 M.FORMS = { float64 = true, array = true, float = true }
 

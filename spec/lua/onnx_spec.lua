@@ -10,7 +10,8 @@ local function model()
   local w = g:add_constant("w", core.tensor_from({ 0.5, -1, 2 ^ -149, 3, 0, 1 }, "float32", { 2, 3, 1, 1 }))
   local conv = g:add_node { op_type = "Conv", name = "c", inputs = { x, w }, outputs = { "c_out" },
     attrs = { kernel_shape = { 1, 1 }, group = 1, auto_pad = "NOTSET" } }
-  local clip = g:add_node { op_type = "Clip", name = "clip", inputs = { conv, false, g:add_constant("high", core.tensor_from(6)) } }
+  local clip = g:add_node { op_type = "Clip", name = "clip", inputs = { conv, false, g:add_constant("high",
+    core.tensor_from(6)) } }
   g:add_output(clip)
   return g
 end
@@ -39,7 +40,8 @@ describe("espquant.onnx", function()
     local clip = h:node_list()[2]
     assert.same({ "c_out", nil, "high" }, { clip:input(1).name, clip:input(2), clip:input(3).name })
     assert.same(g:node "c":attrs(), h:node "c":attrs())
-    assert.same({ { 1, 1 }, { 1, 1 }, 1 }, { h:node "c":attr "kernel_shape", h:node "c":attr "strides", h:node "c":attr "group" })
+    assert.same({ { 1, 1 }, { 1, 1 }, 1 }, { h:node "c":attr "kernel_shape", h:node "c":attr "strides",
+      h:node "c":attr "group" })
   end)
 
   it("loads the example's model", function()

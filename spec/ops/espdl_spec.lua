@@ -39,7 +39,8 @@ end
 
 for name, round in pairs(ROUNDING) do
   describe("ESP-DL v3, " .. name, function()
-    for _, case in ipairs { { 8, -3, 8, -1 }, { 8, -3, 16, -7 }, { 16, -12, 8, -5 }, { 16, 0, 16, 3 }, { 8, 0, 8, 0 } } do
+    for _, case in ipairs { { 8, -3, 8, -1 }, { 8, -3, 16, -7 }, { 16, -12, 8, -5 }, { 16, 0, 16, 3 }, { 8, 0, 8,
+      0 } } do
       it(("requantizes int%d at %d to int%d at %d"):format(table.unpack(case)), function()
         local from, ein, to, eout = table.unpack(case)
         local x, list = integers(from)

@@ -6,7 +6,8 @@
 --- `table` is a qtable of runtime v3. Options: path, target (a chip; default: the table's), bits, test_input (a float32
 --- tensor, or a table of them by input: its integers and those of the outputs are put into the file), intermediates (a
 --- list of names: tensors that the test compares besides), metadata (a table of strings), model_version,
---- runtime_version ("3.3.9"), key (16 bytes: the model is encrypted). The same model, table and options give the same bytes.
+--- runtime_version ("3.3.9"), key (16 bytes: the model is encrypted). The same model, table and options give the same
+--- bytes.
 
 local codec = require "espquant.codec.espdl"
 local core = require "espquant.core"
@@ -33,7 +34,7 @@ local function for_one_image(model)
     for k, d in ipairs(input.shape or {}) do shape[k] = math.type(d) == "integer" and d or k == 1 and 1 or false end
     for _, d in ipairs(shape) do
       if not d then
-        problems[#problems + 1] = ("input '%s' has the shape %s; the chip wants numbers: give its shape (--shape %s=...)")
+        problems[#problems + 1] = ("input '%s' has the shape %s; the chip wants numbers: give it (--shape %s=...)")
           :format(input.name, shape_text(input.shape), input.name)
         break
       end

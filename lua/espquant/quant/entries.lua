@@ -18,7 +18,8 @@ function Entries.new(class, source, qtable, most)
   return setmetatable({ source = source, table = qtable, most = most, problems = {}, seen = {} }, class)
 end
 
---- Of the node at hand, as the float model has it: cause, and remedy after the semicolon. A tensor's fault is told once.
+--- Of the node at hand, as the float model has it: cause, and remedy after the semicolon. A tensor's fault is told
+--- once.
 function Entries:problem(text, ...)
   text = text:format(...)
   if self.seen[text] then return end
@@ -60,8 +61,8 @@ function Entries:exponent(value)
   return list and list[1]
 end
 
---- Entries of no tensor do no harm in v1, but tell a table of another model where others are missing. `known`: names that
---- belong to the model though no tensor has them.
+--- Entries of no tensor do no harm in v1, but tell a table of another model where others are missing. `known`: names
+--- that belong to the model though no tensor has them.
 function Entries:strangers(graph, known)
   self.at = nil
   local count = 0

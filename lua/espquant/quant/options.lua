@@ -151,10 +151,9 @@ function M.bits(name) return BITS[name] end
 
 --- Returns `value` if it is one of the option's documented values, and raises otherwise.
 function M.check(option, value, runtime)
-  local values, ok = values_of(option, runtime), nil
-  if values then ok = is_one_of(values, value)
-  else ok = value == nil or TESTS[option](value) end
-  if not ok then error(refusal(option, value, runtime), 0) end
+  local values = values_of(option, runtime)
+  local is_wrong = value ~= nil and not (values or TESTS[option](value)) or values and not is_one_of(values, value)
+  if is_wrong then error(refusal(option, value, runtime), 0) end
   return value
 end
 
