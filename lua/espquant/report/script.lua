@@ -169,7 +169,8 @@ function describe(node) {
   const layer = layerOf(node);
   const lines = [node.op + " " + node.name, node.shape.join("\u00d7")];
   if (layer)
-    lines.push(`exponent ${layer.exponent ?? none}, SNR ${decibel(layer.snr)} dB`, `saturated ${percent(layer.saturated)}`);
+    lines.push(`exponent ${layer.exponent ?? none}, SNR ${decibel(layer.snr)} dB`,
+      `saturated ${percent(layer.saturated)}`);
   return lines.join("\n");
 }
 
