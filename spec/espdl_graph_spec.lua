@@ -3,6 +3,7 @@
 local codec = require "espquant.codec.espdl"
 local core = require "espquant.core"
 local espdl_graph = require "espquant.espdl_graph"
+local espdl_test = require "espquant.espdl_test"
 local export = require "espquant.export.espdl"
 local fixtures = require "spec.support.fixtures"
 local process = require "spec.support.process"
@@ -11,7 +12,7 @@ local v3 = require "spec.support.v3"
 local function check(bytes, label, chip)
   local entry = assert(codec.decode(bytes))[1]
   local graph = assert(espdl_graph.read(entry, chip))
-  local facts = assert(espdl_graph.test(graph, entry))
+  local facts = assert(espdl_test(graph, entry))
   for _, f in ipairs(facts) do assert.equal(0, f.different, label .. " " .. f.name) end
   return #facts
 end
@@ -44,7 +45,7 @@ describe("an .espdl file, simulated", function()
     local entry = assert(codec.decode(fixtures.open("gemm_mlp", "v3").bytes "esp32s3_8bit/model.espdl"))[1]
     local out = entry.model.graph.test_outputs_value[1]
     out.raw_data = string.char(out.raw_data:byte() ~ 1) .. out.raw_data:sub(2)
-    local facts = assert(espdl_graph.test(assert(espdl_graph.read(entry)), entry))
+    local facts = assert(espdl_test(assert(espdl_graph.read(entry)), entry))
     assert.same({ 1, 1.0 }, { facts[1].different, facts[1].most })
   end)
 
@@ -62,7 +63,7 @@ describe("an .espdl file, simulated", function()
       local graph, why
       if models then graph, why = espdl_graph.read(models[1]) end
       if graph then
-        espdl_graph.test(graph, models[1])
+        espdl_test(graph, models[1])
         read = read + 1
       else
         assert.equal("string", type(message or why))

@@ -1,7 +1,6 @@
 --- From an .espdl file back to a graph that the simulation runs: what a chip computes of the file itself.
 ---
 ---     local graph, message, code, problems = espdl_graph.read(entry)      -- of espquant.espdl.load
----     local facts, message, code = espdl_graph.test(graph, entry)         -- the test inside, if there is one
 ---
 --- Tensors keep the shapes that they have on the chip. Operators on images get Transposes around them, filters their
 --- ONNX order. The rounding is that of the chip, which the file does not name: filters with an exponent for each
@@ -9,7 +8,8 @@
 
 local core = require "espquant.core"
 local filters = require "espquant.espdl_filters"
-local schema = require "espquant.codec.espdl_schema"
+local operand = require "espquant.espdl_operand"
+local tensors = require "espquant.espdl_tensors"
 
 local M = {}
 
@@ -19,28 +19,9 @@ local MAX_EXPONENT = 64
 local Reader = {}
 Reader.__index = Reader
 
-local DTYPES = {}
-for i, name in ipairs(schema.enums.TensorDataType) do DTYPES[i - 2] = name:lower() end
-DTYPES[1], DTYPES[11] = "float32", "float64"
-
-local SIZES = { int8 = 1, uint8 = 1, bool = 1, int16 = 2, uint16 = 2, int32 = 4, uint32 = 4, float32 = 4, int64 = 8,
-  uint64 = 8, float64 = 8, float16 = 2 }
-
 function Reader:problem(text, ...) self.problems[#self.problems + 1] = text:format(...) end
 
 -- --- tensors -------------------------------------------------------------------------------------------------------
-
-local function bits_of(dtype) return dtype and SIZES[dtype] and SIZES[dtype] * 8 end
-
--- The elements' number, or nil for a shape that is none.
-local function count_of(dims)
-  local count = 1
-  for _, d in ipairs(dims) do
-    if d < 0 or d > 1 << 31 or count * d > 1 << 31 then return nil end
-    count = count * d
-  end
-  return count
-end
 
 function Reader:exponents(list, name)
   for _, e in ipairs(list or {}) do
@@ -52,32 +33,18 @@ function Reader:exponents(list, name)
   return list and #list > 0 and list or { 0 }
 end
 
--- A tensor of the file as one of ours; nil, and a problem, where it does not fit together.
-function Reader:tensor(t)
-  local name, dims, dtype = t.name or "", t.dims or {}, DTYPES[t.data_type or 0]
-  local count, size = count_of(dims), SIZES[dtype]
-  if not size then return self:problem("'%s' has the data type %s", name, tostring(dtype or t.data_type)) end
-  if not count or #dims > 8 then return self:problem("'%s' has no possible shape", name) end
-  local raw = t.raw_data or ""
-  if #raw < count * size then
-    return self:problem("'%s' has %d bytes, its shape wants %d", name, #raw, count * size)
-  end
-  local made, message = core.tensor_frombytes { dtype = dtype, shape = dims, data = raw:sub(1, count * size) }
-  if not made then return self:problem("'%s': %s", name, message) end
-  return made
-end
-
 function Reader:read_values()
   for _, info in ipairs(self.source.value_info or {}) do
     local type = info.value_info_type and info.value_info_type.value or {}
     local shape = {}
     for k, d in ipairs(type.shape and type.shape.dim or {}) do shape[k] = d.value and d.value.dim_value or 0 end
-    self.infos[info.name or ""] = { dtype = DTYPES[type.elem_type or 0], shape = shape,
+    self.infos[info.name or ""] = { dtype = tensors.dtype(type.elem_type), shape = shape,
       exponents = self:exponents(info.exponents, info.name or "") }
   end
   for _, t in ipairs(self.source.initializer or {}) do
-    local tensor = self:tensor(t)
-    if tensor then
+    local tensor, why = tensors.read(t)
+    if not tensor then self:problem("%s", why)
+    else
       self.constants[t.name or ""] = { tensor = tensor, dims = t.dims or {}, raw = t.raw_data or "",
         exponents = self:exponents(t.exponents, t.name or "") }
     end
@@ -85,14 +52,14 @@ function Reader:read_values()
 end
 
 local function set_quant(value, dtype, exponents)
-  if (dtype == "int8" or dtype == "int16") and exponents then value:set_quant(bits_of(dtype), { exponents[1] }) end
+  if (dtype == "int8" or dtype == "int16") and exponents then value:set_quant(tensors.bits(dtype), { exponents[1] }) end
 end
 
 function Reader:read_inputs()
   for _, info in ipairs(self.source.input or {}) do
     local name = info.name or ""
     local known = self.infos[name]
-    if not known or not known.dtype or not count_of(known.shape) then
+    if not known or not known.dtype or not tensors.count(known.shape) then
       self:problem("input '%s' has no type or shape in value_info", name)
     elseif self.values[name] then
       self:problem("two inputs are named '%s'", name)
@@ -130,7 +97,7 @@ end
 function Reader:constant(name, tensor, axis_count)
   local c = self.constants[name]
   local value = self.graph:add_constant(self:fresh_name(), tensor or c.tensor)
-  local bits = bits_of((tensor or c.tensor).dtype)
+  local bits = tensors.bits((tensor or c.tensor).dtype)
   if c.exponents and (bits == 8 or bits == 16 or axis_count) then value:set_quant(bits, c.exponents) end
   return value
 end
@@ -212,16 +179,29 @@ function READ.Conv(self, node, inputs, attrs)
     node.name)
 end
 
+-- A node of ours in front of another: its result is quantized as its first input is.
+function Reader:add_before(op_type, inputs, attrs)
+  local list = {}
+  for i, x in ipairs(inputs) do
+    list[i] = type(x) == "table" and self.graph:add_constant(nil, core.tensor_from(x, "int64")) or x
+  end
+  local made, quant = self:add(op_type, "", list, 1, attrs or {}):output(1), inputs[1].quant
+  if quant then made:set_quant(quant.bits, quant.exponents) end
+  assert(self.graph:infer_shapes())
+  return made
+end
+
 function READ.MatMul(self, node, inputs, attrs)
   local b, packed = self.constants[node.input[2]], attrs.input1_layout ~= "native_kn"
   attrs.input1_layout = nil
-  if not packed then return self:add("MatMul", "", inputs, { node.output[1] }, attrs, node.name) end
-  local tensor, why
-  if b then tensor, why = filters.matrices(b, self.blocked)
-  else return nil, "its right operand is computed, in an order that is not read back" end
-  if not tensor then return nil, why end
-  return self:add("MatMul", "", { inputs[1], self:constant(node.input[2], tensor, 1) }, { node.output[1] }, attrs,
-    node.name)
+  if b then
+    local tensor, why = filters.matrices(b, self.blocked)
+    if not tensor then return nil, why end
+    inputs[2] = self:constant(node.input[2], tensor, 1)
+  elseif packed and inputs[2].quant then
+    inputs[2] = operand.unpack(function(...) return self:add_before(...) end, inputs[2], self.blocked)
+  end
+  return self:add("MatMul", "", inputs, { node.output[1] }, attrs, node.name)
 end
 
 function Reader:bias(node)
@@ -317,9 +297,12 @@ local function is_blocked(graph)
   return false
 end
 
-local function rounding_of(graph, chip)
-  for _, t in ipairs(core.targets()) do if t.runtime == "v3" and t.chip == chip then return t.rounding end end
-  return has_channels(graph) and "half-even" or "half-up"
+-- What the chip does, or what the file tells of it: rounding, and whether filters are blocked.
+local function facts_of(graph, chip)
+  for _, t in ipairs(core.targets()) do
+    if t.runtime == "v3" and t.chip == chip then return t.rounding, t.order == "blocked" end
+  end
+  return has_channels(graph) and "half-even" or "half-up", is_blocked(graph)
 end
 
 --- The graph of a model, or nil, message, code, problems. `chip` (optional) tells how to round.
@@ -327,8 +310,10 @@ function M.read(entry, chip)
   if entry.encrypted then return nil, "the model is encrypted", "unsupported" end
   local source = entry.model.graph or {}
   local self = setmetatable({ source = source, problems = {}, values = {}, constants = {}, infos = {},
-    blocked = is_blocked(source), graph = core.graph { name = "espdl", opset = OPSET } }, Reader)
-  self.graph.arithmetic = "v3-" .. rounding_of(source, chip)
+    graph = core.graph { name = "espdl", opset = OPSET } }, Reader)
+  local rounding
+  rounding, self.blocked = facts_of(source, chip)
+  self.graph.arithmetic = "v3-" .. rounding
   for _, p in ipairs(entry.model.metadata_props or {}) do -- kernels that floor: quant/v3/deviations.lua
     if p.key == "runtime_version" then self.kernels = "esp" end
   end
@@ -343,56 +328,6 @@ function M.read(entry, chip)
     return nil, "the model cannot be simulated: " .. self.problems[1], "unsupported", self.problems
   end
   return self.graph
-end
-
-local function tensors_of(list, problems)
-  local self, by_name = setmetatable({ problems = problems }, Reader), {}
-  for _, t in ipairs(list or {}) do by_name[t.name or ""] = self:tensor(t) end
-  return by_name
-end
-
-local FLOAT = 2e-5 -- the chip's own tolerance
-
--- How far two tensors are apart: elements that differ, and by how much at most.
-local function compare(got, want)
-  if got.count ~= want.count then return want.count, math.huge end
-  local a, b = got:reshape { -1 }:astype "float32", want:reshape { -1 }:astype "float32"
-  if got.dtype == "float32" then
-    local most = (a - b):maxabs()
-    return most <= FLOAT and 0 or want.count, most
-  end
-  local _, _, wrong = a:equal(b)
-  return wrong or 0, (a - b):maxabs()
-end
-
---- Runs the test inside: a list of { name, elements, different, most }; an empty list where the file has none. Nil,
---- message, code.
-function M.test(graph, entry)
-  local source, problems = entry.model.graph or {}, {}
-  local given, wanted = tensors_of(source.test_inputs_value, problems), tensors_of(source.test_outputs_value, problems)
-  if #problems > 0 then return nil, problems[1], "format", problems end
-  if not next(given) then return {} end
-  local images, names = {}, {}
-  for i, input in ipairs(graph.inputs) do
-    images[i] = given[input.name]
-    if not images[i] then return nil, ("the test has nothing for the input '%s'"):format(input.name), "format" end
-  end
-  for _, t in ipairs(source.test_outputs_value or {}) do
-    if not graph:value(t.name or "") then return nil, ("the test's '%s' is no tensor"):format(t.name or ""),
-      "format" end
-    names[#names + 1] = t.name
-  end
-  local exec <close>, message, code = core.executor(graph, { outputs = names, threads = 1 })
-  if not exec then return nil, message, code end
-  local got
-  got, message, code = exec:run(#images == 1 and images[1] or images)
-  if not got then return nil, message, code end
-  local facts = {}
-  for i, name in ipairs(names) do
-    local different, most = compare(got[i], wanted[name])
-    facts[i] = { name = name, elements = wanted[name].count, different = different, most = most }
-  end
-  return facts
 end
 
 return M

@@ -6,6 +6,7 @@ local core = require "espquant.core"
 local errors = require "espquant.errors"
 local espdl = require "espquant.espdl"
 local espdl_graph = require "espquant.espdl_graph"
+local espdl_test = require "espquant.espdl_test"
 local json = require "espquant.json"
 local npy = require "espquant.npy"
 local npz = require "espquant.codec.npz_writer"
@@ -114,7 +115,7 @@ end
 
 local function test_facts(entry, chip)
   local graph = errors.check(espdl_graph.read(entry, chip))
-  return errors.check(espdl_graph.test(graph, entry))
+  return errors.check(espdl_test(graph, entry))
 end
 
 local function print_tests(streams, entry, facts)

@@ -3,6 +3,7 @@ local apply = require "espquant.quant.v3.apply"
 local core = require "espquant.core"
 local deviations = require "espquant.quant.v3.deviations"
 local espdl_graph = require "espquant.espdl_graph"
+local espdl_test = require "espquant.espdl_test"
 local espquant = require "espquant"
 local fixtures = require "spec.support.fixtures"
 local v3 = require "spec.support.v3"
@@ -92,7 +93,7 @@ describe("deviations of ESP-DL's kernels", function()
       local entry = assert(espquant.espdl.load(path))[1]
       local found = (entry.model.metadata_props or {})[1]
       assert.equal(version, found and found.key == "runtime_version" and found.value or false)
-      for _, tensor in ipairs(assert(espdl_graph.test(assert(espdl_graph.read(entry, json.target)), entry))) do
+      for _, tensor in ipairs(assert(espdl_test(assert(espdl_graph.read(entry, json.target)), entry))) do
         assert.equal(0, tensor.different)
       end
     end

@@ -3,6 +3,7 @@
 local core = require "espquant.core"
 local espdl = require "espquant.espdl"
 local espdl_graph = require "espquant.espdl_graph"
+local espdl_test = require "espquant.espdl_test"
 local espquant = require "espquant"
 local fixtures = require "spec.support.fixtures"
 local prepare = require "espquant.quant.v3.prepare"
@@ -38,7 +39,7 @@ end
 -- The file's own test must be met in every element.
 local function check_file(path)
   local entry = assert(espdl.load(path))[1]
-  local rows = assert(espdl_graph.test(assert(espdl_graph.read(entry)), entry))
+  local rows = assert(espdl_test(assert(espdl_graph.read(entry)), entry))
   assert.is_true(#rows > 0)
   for _, row in ipairs(rows) do assert.equal(0, row.different, row.name) end
 end

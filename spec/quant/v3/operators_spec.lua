@@ -2,6 +2,7 @@
 -- the same integers once more from the exported file.
 local core = require "espquant.core"
 local espdl_graph = require "espquant.espdl_graph"
+local espdl_test = require "espquant.espdl_test"
 local espquant = require "espquant"
 local cases = require "spec.support.v3_cases"
 
@@ -10,7 +11,7 @@ local function check_file(calib, graph, t, data, target)
   local path = os.tmpname()
   calib:export_espdl(graph, t, path, { test_input = data })
   local entry = assert(espquant.espdl.load(path))[1]
-  for _, tensor in ipairs(assert(espdl_graph.test(assert(espdl_graph.read(entry, target)), entry))) do
+  for _, tensor in ipairs(assert(espdl_test(assert(espdl_graph.read(entry, target)), entry))) do
     assert.equal(0, tensor.different, tensor.name)
   end
   os.remove(path)
