@@ -108,13 +108,18 @@ static void store(void *to, bool wide, int64_t i, int32_t v) {
 
 static float sigmoid(float x) { return (float)(1 / (1 + exp(-(double)x))); }
 
+/* Element j of what a matrix is multiplied by: the state, or where there is none, numbers of a tensor. */
+static int64_t element(const integers *s, const int32_t *state, const void *vector, int64_t j) {
+  return state ? state[j] : load(vector, s->wide, j);
+}
+
 /* to[row] = the product of row `row` of a matrix and a vector, at 2^-9 in int16. */
 static void products(const integers *s, const void *matrix, int64_t first, int64_t rows, const void *vector,
                      const int32_t *state, int64_t columns, int64_t right, int32_t *to) {
   for (int64_t i = 0; i < rows; i++) {
     int64_t sum = 0;
     for (int64_t j = 0; j < columns; j++)
-      sum += (int64_t)load(matrix, s->wide, first + i * columns + j) * (state ? state[j] : load(vector, s->wide, j));
+      sum += (int64_t)load(matrix, s->wide, first + i * columns + j) * element(s, state, vector, j);
     to[i] = (int32_t)espq_fixed_clip(espq_fixed_shift(s->rounding, sum, right), 16);
   }
 }

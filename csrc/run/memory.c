@@ -124,6 +124,7 @@ static espq_status fail_size(const espq_plan *plan, uint64_t limit, espq_error *
     const espq_buffer *b = &plan->buffers[i];
     if (b->input < 0 && (!largest || b->size > largest->size)) largest = b;
   }
+  if (!largest) return espq_fail(err, ESPQ_EBUG, "tensors without a buffer need %zu bytes", plan->memory);
   espq_id id = plan->steps[largest->first].node;
   char label[256] = "a change of layout";
   if (id != ESPQ_NONE) espq_node_label(plan->graph, &plan->graph->nodes[id], label, sizeof label);

@@ -59,7 +59,7 @@ function drawMemory() {
     const h = (step.elements / peak) * height, node = facts.nodes[step.node - 1];
     const bar = make("rect", { class: step.elements === peak ? "area peak" : "area", x: i * w, y: height - h, height: h,
       width: Math.max(w - 0.5, 0.3) },
-      make("title", {}, `${node.op} ${node.name}\n${bytes((step.elements * bits()) / 8)}, ${count(step.live)} tensors`));
+      make("title", {}, `${node.op} ${node.name}\n${bytes((step.elements * bits()) / 8)} in ${count(step.live)}`));
     bar.addEventListener("click", () => choose(step.node - 1, "graph"));
     svg.append(bar);
   });
