@@ -140,6 +140,20 @@ describe("report.collect", function()
       { method = "minmax", bits = "int16" } }, args.config)
   end)
 
+  it("names an input that is cut off, and no layer that only hands the error on", function()
+    local g = residual "conv"
+    local list = {}
+    for i = 1, 8 * 16 do list[i] = ((i * 37) % 101) / 10 - 5 end
+    local data = espquant.dataset(core.tensor_from(list, "float32"):reshape { 8, 1, 4, 4 })
+    local facts = report.collect(g, require "espquant.dataset".of(data, g), {
+      name = "m", path = "m.onnx", configs = { { bits = "int8", granularity = "per-tensor", method = "minmax" } } })
+    local worst = facts.configs[1].worst
+    assert.equal(1, #worst)
+    assert.equal("conv", facts.nodes[worst[1].node].name)
+    assert.matches("input 'x' reaches 5", worst[1].cause)
+    assert.matches("--input-exponent measured", worst[1].command, 1, true)
+  end)
+
   it("gives the same page twice", function()
     assert.equal(report.page(facts_of(residual "conv")), report.page(facts_of(residual "conv")))
   end)

@@ -1,10 +1,11 @@
 --- The worst layers of a configuration, each with the likely cause and the command to try next.
 ---
----     for _, w in ipairs(cause.worst(model, facts, config, layers, options)) do print(w.cause, w.command) end
+---     for _, w in ipairs(cause.worst(model, facts, config, tables, options)) do print(w.cause, w.command) end
 ---
---- A layer counts where its ratio of signal to noise is below 30 dB. Causes are looked for in this order: the error was
---- there before the layer; values are cut off; one scale does not suit all channels of the weight; a few large values
---- take up the range; the width is too small.
+--- A layer counts where its ratio of signal to noise is below 30 dB and more than 3 dB below that of its inputs: what
+--- only hands on an error is not listed. Causes are looked for in this order: the model's input is cut off; values are
+--- cut off; one scale does not suit all channels of the weight; a few large values take up the range; the width is too
+--- small.
 
 local json = require "espquant.json"
 
@@ -12,7 +13,8 @@ local M = {}
 
 local ENOUGH = 30 -- dB
 local MOST = 10 -- layers
-local INHERITED = 3 -- dB that a layer may add to what comes in
+local INHERITED = 3 -- dB that a layer may lose of what comes in
+local CLEAN = 60 -- dB: better than what 8 bits can hand on
 local CUT_OFF = 0.005 -- share of saturated elements
 local SPREAD = 8 -- largest channel of a weight over the middle one
 local NARROW = 0.25 -- share of the range that all but a thousandth of the elements need
@@ -23,14 +25,13 @@ local function snr_of(layers, name)
   return row.snr == json.null and math.huge or row.snr
 end
 
--- The input with the least ratio, and that ratio.
+-- The least ratio of the inputs.
 local function worst_input(node, layers)
-  local least, name = math.huge, nil
+  local least = math.huge
   for _, input in ipairs(node.inputs) do
-    local snr = input and not input.constant and snr_of(layers, input.name) or math.huge
-    if snr < least then least, name = snr, input.name end
+    least = math.min(least, input and not input.constant and snr_of(layers, input.name) or math.huge)
   end
-  return least, name
+  return least
 end
 
 -- Largest channel over the middle one; 1 without a weight.
@@ -99,12 +100,25 @@ local function cut_off(row, node, config, options)
   return text, widen(node, config, options)
 end
 
-local function explain(node, row, tensor, layers, config, options)
-  local incoming, from = worst_input(node, layers)
-  local own = snr_of(layers, node:output(1).name)
-  if from and own >= incoming - INHERITED then
-    return ("Its input '%s' brings %.1f dB: the error was made before it"):format(from, incoming),
-      ("espquant report %s ... (look at '%s' first)"):format(quoted(options.path or "MODEL"), from)
+-- A graph input of the node that goes beyond what its exponent holds: name, reach, limit.
+local function clipped_input(node, facts, exponents, bits)
+  for _, input in ipairs(node.inputs) do
+    local t = input and input.is_input and facts.tensors[input.name]
+    local e = t and exponents[input.name]
+    if e and t.max ~= json.null and t.min ~= json.null then
+      local reach, limit = math.max(-t.min, t.max), 2.0 ^ (e + bits - 1)
+      if reach > limit * 1.01 then return input.name, reach, limit end
+    end
+  end
+end
+
+local function explain(node, row, facts, tables, config, options)
+  local tensor = facts.tensors[node:output(1).name]
+  local name, reach, limit = clipped_input(node, facts, tables.exponents, tables.bits)
+  if name then
+    return ("The model's input '%s' reaches %.3g, but its exponent holds %.3g: what is beyond is cut off"):format(name,
+      reach, limit), calibrate(config, options)
+        .. (config.runtime == "v3" and " --observer minmax" or " --input-exponent measured")
   end
   if row.saturated > CUT_OFF then return cut_off(row, node, config, options) end
   local spread = spread_of(node)
@@ -123,19 +137,26 @@ local function explain(node, row, tensor, layers, config, options)
   return "8 bits are too coarse for its values", widen(node, config, options)
 end
 
---- A list of { node = its number among facts.nodes, snr, cause, command }, the worst first. `config` are the options of
---- the Calibrator, `facts` the report's, `layers` those of this configuration; options: path, data_path.
-function M.worst(model, facts, config, layers, options)
-  local list, first = {}, #model.inputs
+-- What the layer adds to the error, in dB; 60 of the inputs count as clean.
+local function loss_of(node, layers, snr)
+  return math.min(worst_input(node, layers), CLEAN) - snr
+end
+
+--- A list of { node = its number among facts.nodes, snr, loss (dB below its inputs), cause, command }, the largest loss
+--- first. `config` are the options of the Calibrator, `facts` the report's; tables: layers, exponents of the model's
+--- inputs by name, and bits of this configuration; options: path, data_path.
+function M.worst(model, facts, config, tables, options)
+  local list, first, layers = {}, #model.inputs, tables.layers
   for i, node in ipairs(model:node_list()) do
     local name = node:output(1).name
     local snr = snr_of(layers, name)
-    if snr < ENOUGH then
-      local why, command = explain(node, layers[name], facts.tensors[name], layers, config, options)
-      list[#list + 1] = { node = first + i, snr = snr, cause = why, command = command }
+    local loss = loss_of(node, layers, snr)
+    if snr < ENOUGH and loss > INHERITED then
+      local why, command = explain(node, layers[name], facts, tables, config, options)
+      list[#list + 1] = { node = first + i, snr = snr, loss = loss, cause = why, command = command }
     end
   end
-  table.sort(list, function(a, b) return a.snr < b.snr or a.snr == b.snr and a.node < b.node end)
+  table.sort(list, function(a, b) return a.loss > b.loss or a.loss == b.loss and a.node < b.node end)
   return json.array(table.move(list, 1, math.min(#list, MOST), 1, {}))
 end
 

@@ -159,6 +159,12 @@ local function weights_of(t)
   return weights
 end
 
+local function input_exponents(model, t)
+  local exponents = {}
+  for _, input in ipairs(model.inputs) do exponents[input.name] = t:exponent(input.name) end
+  return exponents
+end
+
 local function run_config(model, data, labels, config, threads)
   local options, evaluation = { threads = threads, log = function() end }, { threads = threads }
   for key, value in pairs(config) do options[key] = value end
@@ -174,7 +180,7 @@ local function run_config(model, data, labels, config, threads)
     label = label_of(config), runtime = config.runtime or "v1", bits = eva.bits, layers = layers,
     accuracy = labels and sums.right / sums.images or json.null, agreement = sums.equal / sums.images,
     snr = output_snr(model, layers), weights = weights_of(t), warnings = json.array(t.warnings),
-  }, sums
+  }, sums, { layers = layers, exponents = input_exponents(model, t), bits = eva.bits }
 end
 
 --- `options`: configs (a list of tables for Calibrator: bits, granularity, method, runtime, target, observer), labels
@@ -192,9 +198,9 @@ return function(model, data, options)
   end
   facts.parameters, facts.macs = parameters, (size.total_macs(model))
   for i, config in ipairs(options.configs) do
-    local sums
-    facts.configs[i], sums = run_config(model, data, options.labels, config, options.threads)
-    facts.configs[i].worst = cause.worst(model, facts, config, facts.configs[i].layers, options)
+    local sums, tables
+    facts.configs[i], sums, tables = run_config(model, data, options.labels, config, options.threads)
+    facts.configs[i].worst = cause.worst(model, facts, config, tables, options)
     facts.images = sums.images
     facts.float_accuracy = options.labels and sums.float_right / sums.images or json.null
   end

@@ -111,10 +111,11 @@ function drawWorst() {
   byId("worst").replaceChildren(...list.map((w) => {
     const node = facts.nodes[w.node - 1], link = make("a", { href: "#graph" }, node.op + " " + node.name);
     link.addEventListener("click", (event) => { event.preventDefault(); choose(w.node - 1, "graph"); });
-    return make("div", { class: "worst" }, link, ` \u2013 SNR ${decibel(w.snr)} dB. ${w.cause}`,
+    return make("div", { class: "worst" }, link, ` \u2013 SNR ${decibel(w.snr)} dB,`,
+      ` ${w.loss.toFixed(1)} dB lost here. ${w.cause}`,
       make("div", {}, make("code", {}, w.command)));
   }));
-  if (!list.length) byId("worst").textContent = "No layer is below 30 dB.";
+  if (!list.length) byId("worst").textContent = "No layer below 30 dB loses more than 3 dB of what it reads.";
 }
 
 function drawWarnings() {
