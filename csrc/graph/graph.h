@@ -120,6 +120,9 @@ typedef enum espq_arithmetic {
   ESPQ_ARITHMETIC_V3_HALF_EVEN /* ESP-DL v3 on the P4: the same, a half to the even integer */
 } espq_arithmetic;
 
+/* What holds the sums of products: wide enough for all, or the lanes of the ESP32-S3, which saturate at every step. */
+typedef enum espq_accumulator { ESPQ_ACCUMULATOR_EXACT, ESPQ_ACCUMULATOR_LANES } espq_accumulator;
+
 /* What a file says about the model, carried along unread. */
 typedef struct espq_metadata {
   const char *key, *value;
@@ -137,6 +140,7 @@ typedef struct espq_graph {
   espq_metadata *metadata;
   size_t nmetadata, metadata_capacity;
   espq_arithmetic arithmetic;
+  espq_accumulator accumulator;
   int64_t ir_version;
   int64_t opset;      /* version of the default domain */
   espq_opset *opsets; /* of the other domains */

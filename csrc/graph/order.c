@@ -168,6 +168,7 @@ static espq_status clone_header(const espq_graph *g, espq_graph *to, espq_error 
   to->domain = espq_arena_strdup(to->arena, g->domain);
   to->model_version = g->model_version;
   to->arithmetic = g->arithmetic;
+  to->accumulator = g->accumulator;
   to->reshaped = g->reshaped;
   to->max_bytes = g->max_bytes;
   to->max_elements = g->max_elements;

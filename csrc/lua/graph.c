@@ -336,6 +336,22 @@ static int graph_set_arithmetic(lua_State *L) {
   return 0;
 }
 
+static const char *const accumulator_names[] = {
+    [ESPQ_ACCUMULATOR_EXACT] = "exact", [ESPQ_ACCUMULATOR_LANES] = "lanes", NULL};
+
+/* g.accumulator: what holds the sums of the integer kernels of Conv, Gemm and MatMul. */
+static int graph_accumulator(lua_State *L) {
+  lua_pushstring(L, accumulator_names[espq_lua_checkgraph(L, 1)->graph->accumulator]);
+  return 1;
+}
+
+static int graph_set_accumulator(lua_State *L) {
+  espq_lua_graph *g = espq_lua_checkgraph(L, 1);
+  g->graph->accumulator = (espq_accumulator)luaL_checkoption(L, 2, NULL, accumulator_names);
+  g->edits++;
+  return 0;
+}
+
 /* g:remove_value(value): a value that nobody makes, reads or returns; false when it is in use. */
 static int graph_remove_value(lua_State *L) {
   espq_lua_graph *g = espq_lua_checkgraph(L, 1);
@@ -410,7 +426,8 @@ static const luaL_Reg methods[] = {{"check", graph_check},
                                    {"verify", graph_verify},
                                    {NULL, NULL}};
 
-static const luaL_Reg fields[] = {{"arithmetic", graph_arithmetic},
+static const luaL_Reg fields[] = {{"accumulator", graph_accumulator},
+                                  {"arithmetic", graph_arithmetic},
                                   {"inputs", graph_inputs},
                                   {"ir_version", graph_ir_version},
                                   {"metadata", graph_metadata},
@@ -421,9 +438,13 @@ static const luaL_Reg fields[] = {{"arithmetic", graph_arithmetic},
                                   {"producer_version", graph_producer_version},
                                   {NULL, NULL}};
 
-static const luaL_Reg setters[] = {
-    {"arithmetic", graph_set_arithmetic}, {"ir_version", graph_set_ir_version}, {"name", graph_set_name},
-    {"opset", graph_set_opset},           {"producer", graph_set_producer},     {NULL, NULL}};
+static const luaL_Reg setters[] = {{"accumulator", graph_set_accumulator},
+                                   {"arithmetic", graph_set_arithmetic},
+                                   {"ir_version", graph_set_ir_version},
+                                   {"name", graph_set_name},
+                                   {"opset", graph_set_opset},
+                                   {"producer", graph_set_producer},
+                                   {NULL, NULL}};
 
 static const luaL_Reg meta[] = {{"__close", graph_close},
                                 {"__gc", graph_close},

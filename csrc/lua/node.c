@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "lua/espq_lua.h"
+#include "ops/sums.h"
 
 const char espq_lua_node_name[] = "espquant.node";
 
@@ -387,6 +388,23 @@ static int node_why_not(lua_State *L) {
   return 1;
 }
 
+/* node:saturating(): of how many of its output channels the sums can leave the lanes of the ESP32-S3, and how many there
+ * are; nil for what makes no sums of integers. */
+static int node_saturating(lua_State *L) {
+  const espq_lua_handle *h = espq_lua_checknode(L, 1);
+  espq_call call;
+  espq_error err;
+  int64_t channels, saturating;
+  if (espq_call_init(&call, h->owner->graph, h->id, NULL, &err)) return espq_lua_raise(L, &err);
+  espq_status status = espq_call_saturating(&call, &channels, &saturating, &err);
+  espq_call_free(&call);
+  if (status) return espq_lua_raise(L, &err);
+  if (!channels) return 0;
+  lua_pushinteger(L, (lua_Integer)saturating);
+  lua_pushinteger(L, (lua_Integer)channels);
+  return 2;
+}
+
 static int node_label(lua_State *L) {
   char text[256];
   const espq_node *n = check(L);
@@ -413,6 +431,7 @@ static const luaL_Reg methods[] = {{"attr", node_attr},
                                    {"output", node_output},
                                    {"prev", node_prev},
                                    {"remove", espq_lua_node_remove},
+                                   {"saturating", node_saturating},
                                    {"set_attr", node_set_attr},
                                    {"set_input", node_set_input},
                                    {"set_inputs", node_set_inputs},

@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "ops/kernel.h"
+#include "ops/sums.h"
 #include "sim/fixed.h"
 
 /* Beyond any shift that leaves a bit of a 64-bit number, and safe to add and negate. */
@@ -110,7 +111,7 @@ static espq_status read_bias(linear *l, int input, espq_error *err) {
 static espq_sim_requant per_tensor(const linear *l) {
   int64_t shift = 0;
   if (!is_zero(l->in) && !is_zero(l->out)) shift = (int64_t)l->out - l->in - weight_exponent(l, 0);
-  return (espq_sim_requant){.acc_bits = l->bits == 8 ? 20 : 40,
+  return (espq_sim_requant){.acc_bits = espq_fixed_lane_bits(l->bits),
                             .shift1 = (int)espq_fixed_clamp(shift, -SHIFT_MAX, SHIFT_MAX),
                             .bias = l->bias32};
 }
@@ -188,6 +189,8 @@ espq_status espq_linear_prepare(const espq_call *call, const espq_sim_conv_param
   *out = NULL;
   espq_status status = read_node(&l, bias, err);
   if (!status) status = make_requant(&l, &full.requant, err);
+  full.lanes = !status && call->graph->accumulator == ESPQ_ACCUMULATOR_LANES;
+  if (full.lanes) full.input = espq_call_integers(call, 0, l.bits);
   if (!status) status = prepare_conv(&l, full, weights, out, err);
   espq_free(l.bias);
   espq_free(l.bias32);

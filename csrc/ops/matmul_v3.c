@@ -5,12 +5,14 @@
 #include "base/alloc.h"
 #include "ops/kernel.h"
 #include "ops/linear.h"
+#include "ops/sums.h"
 
 typedef struct stacks {
   const espq_kernel *one; /* of one matrix, with its state; NULL: what follows */
   void *one_state;
   espq_rounding rounding;
-  bool wide; /* int16 */
+  bool wide;     /* int16 */
+  int lane_bits; /* sums saturate at so many bits; 0: they are exact, or never get so far */
   int64_t right, low, high;
   int64_t m, n, k, count;                                                   /* `count` matrices */
   int rank;                                                                 /* of the leading axes */
@@ -63,10 +65,15 @@ static espq_status read_scales(const espq_call *call, stacks *s, espq_error *err
   s->wide = dtype == ESPQ_I16;
   s->rounding = espq_call_rounding(call);
   s->right = (int64_t)y - a - b;
+  if (call->graph->accumulator == ESPQ_ACCUMULATOR_LANES) {
+    int64_t channels, saturating;
+    status = espq_call_saturating(call, &channels, &saturating, err);
+    if (saturating) s->lane_bits = espq_fixed_lane_bits(s->wide ? 16 : 8);
+  }
   bool relu = strcmp(espq_node_string(call->node, "activation", "Linear"), "Relu") == 0;
   s->low = relu ? 0 : espq_fixed_min(s->wide ? 16 : 8);
   s->high = espq_fixed_max(s->wide ? 16 : 8);
-  return ESPQ_OK;
+  return status;
 }
 
 static espq_status prepare_one(const espq_env *env, espq_call *call, stacks *s, espq_prepared *out, espq_error *err) {
@@ -97,19 +104,24 @@ static espq_status prepare(const espq_env *env, espq_call *call, espq_prepared *
   return ESPQ_OK;
 }
 
-/* Sums of row i of the left matrix with all columns of the right one. */
-#define SUM_ROW(type)                                                                \
-  do {                                                                               \
-    const type *x = (const type *)a + i * s->k, *w = b;                              \
-    for (int64_t j = 0; j < s->k; j++, w += s->n)                                    \
-      for (int64_t c = 0; c < s->n; c++) sums[c] += (int64_t)((int32_t)x[j] * w[c]); \
+/* Sums of row i of the left matrix with all columns of the right one; `add` says how a product joins. */
+#define SUM_ROW(type, add)                                                             \
+  do {                                                                                 \
+    const type *x = (const type *)a + i * s->k, *w = b;                                \
+    for (int64_t j = 0; j < s->k; j++, w += s->n)                                      \
+      for (int64_t c = 0; c < s->n; c++) sums[c] = add(sums[c], (int32_t)x[j] * w[c]); \
   } while (0)
+#define EXACT(sum, product)     ((sum) + (product))
+#define SATURATED(sum, product) espq_fixed_accumulate(sum, product, s->lane_bits)
 
 static void multiply(const stacks *s, const void *a, const void *b, void *y, int64_t *sums) {
   for (int64_t i = 0; i < s->m; i++) {
     memset(sums, 0, (size_t)s->n * sizeof *sums);
-    if (s->wide) SUM_ROW(int16_t);
-    else SUM_ROW(int8_t);
+    if (s->lane_bits) {
+      if (s->wide) SUM_ROW(int16_t, SATURATED);
+      else SUM_ROW(int8_t, SATURATED);
+    } else if (s->wide) SUM_ROW(int16_t, EXACT);
+    else SUM_ROW(int8_t, EXACT);
     for (int64_t c = 0; c < s->n; c++) {
       int64_t v = espq_fixed_clamp(espq_fixed_shift(s->rounding, sums[c], s->right), s->low, s->high);
       if (s->wide) ((int16_t *)y)[i * s->n + c] = (int16_t)v;

@@ -69,6 +69,7 @@ static espq_status prepare_requant(espq_sim_conv *conv, espq_error *err) {
 
 static espq_status prepare(espq_sim_conv *conv, const void *weights, espq_error *err) {
   const espq_sim_conv_params *p = &conv->p;
+  const int64_t *bias = p->requant.rounding == ESPQ_ROUND_FLOOR ? NULL : p->requant.bias64;
   choose_kernel(conv);
   espq_status status = prepare_requant(conv, err);
   if (!status && conv->dense) status = espq_conv_window_make(&conv->window, p, conv->dense->depth, err);
@@ -79,6 +80,7 @@ static espq_status prepare(espq_sim_conv *conv, const void *weights, espq_error 
                                .dense = conv->dense,
                                .depthwise = conv->depthwise,
                                .compact = conv->window.compact};
+  if (!status && p->lanes) status = espq_conv_lanes_make(&conv->lanes, p, weights, bias, err);
   return status ? status : espq_conv_pack_make(&conv->pack, &packing, err);
 }
 
@@ -102,6 +104,7 @@ void espq_sim_conv_free(espq_sim_conv *conv) {
   espq_requant_free(&conv->requant);
   espq_conv_pack_free(&conv->pack);
   espq_conv_window_free(&conv->window);
+  espq_conv_lanes_free(&conv->lanes);
   espq_free(conv->zeros);
   espq_free(conv);
 }
@@ -114,11 +117,12 @@ size_t espq_sim_conv_scratch(const espq_sim_conv *conv) {
 
 size_t espq_sim_conv_bytes(const espq_sim_conv *conv) {
   size_t inputs = (size_t)espq_layout_channels(ESPQ_NHWC16, conv->p.ic);
-  return sizeof *conv + conv->pack.bytes + conv->window.bytes +
+  return sizeof *conv + conv->pack.bytes + conv->window.bytes + conv->lanes.bytes +
          espq_requant_bytes((size_t)espq_layout_channels(ESPQ_NHWC16, conv->p.oc)) +
          (conv->zeros ? inputs * (size_t)(conv->p.bits / 8) : 0);
 }
 
 void espq_sim_conv_run(const espq_sim_conv *conv, int64_t n, const void *in, void *out, void *scratch) {
   (conv->dense ? espq_conv_run_dense : espq_conv_run_depthwise)(conv, n, in, out, scratch);
+  if (conv->lanes.count) espq_conv_run_lanes(conv, n, in, out);
 }

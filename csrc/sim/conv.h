@@ -5,7 +5,10 @@
  * rows are images, and all pixels of all images are one axis to the kernels.
  *
  * A prepared convolution is immutable and may be run by many threads at once, each with its own scratch.
- * The sums are exact on every instruction set, so all give the same bits.
+ * The sums are exact on every instruction set, so all give the same bits. With `lanes` they saturate
+ * after every product as on the ESP32-S3 (lanes of fixed.h), in the order of the window's rows, its
+ * columns, the channels of the input; for v3 a sum begins with the bias. Channels whose sums cannot
+ * get so far (sums.h) have the same bits either way, and cost nothing.
  *
  *   espq_sim_conv_params p = {.bits = 8, .ic = 3, .ih = 28, .iw = 28, .oc = 16, .oh = 28, .ow = 28,
  *     .kh = 3, .kw = 3, .sh = 1, .sw = 1, .dh = 1, .dw = 1, .pt = 1, .pl = 1, .groups = 1,
@@ -20,6 +23,7 @@
 #define ESPQ_SIM_CONV_H
 
 #include "sim/requant.h"
+#include "sim/sums.h"
 
 typedef struct espq_sim_conv espq_sim_conv;
 
@@ -31,11 +35,14 @@ typedef struct espq_sim_conv_params {
   int pt, pl;               /* zeros above and to the left; may be negative (a crop) */
   int groups;               /* divides ic and oc */
   espq_sim_requant requant; /* arrays of oc; copied */
+  bool lanes;               /* int8 and int16 lanes of the ESP32-S3, which saturate */
+  espq_sim_interval input;  /* lanes: what the input's integers are known to lie in; both 0: all of their bits */
   espq_isa isa;
 } espq_sim_conv_params;
 
 /* weights: int8_t or int16_t [oc][ic / groups][kh][kw], not kept. ESPQ_EFORMAT: sizes that make no
-   convolution; ESPQ_ELIMIT: sums that could leave the accumulator, or images beyond memory. */
+   convolution; ESPQ_ELIMIT: sums that could leave the accumulator, or images beyond memory; ESPQ_EUNSUPPORTED:
+   an output range without 0, or a bias that a lane cannot hold. */
 espq_status espq_sim_conv_prepare(const espq_sim_conv_params *params, const void *weights, espq_sim_conv **out,
                                   espq_error *err);
 void espq_sim_conv_free(espq_sim_conv *conv); /* NULL is allowed */

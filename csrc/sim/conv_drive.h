@@ -5,6 +5,7 @@
 #include "base/layout.h"
 #include "sim/conv.h"
 #include "sim/conv_kernel.h"
+#include "sim/conv_lanes.h"
 #include "sim/conv_pack.h"
 #include "sim/conv_window.h"
 
@@ -16,6 +17,7 @@ struct espq_sim_conv {
   espq_conv_pack pack;
   espq_conv_window window; /* dense */
   void *zeros;             /* depthwise: a pixel of zeros */
+  espq_conv_lanes lanes;   /* channels whose sums can saturate; none without params.lanes */
 };
 
 static inline size_t espq_conv_out_channels(const espq_sim_conv *conv) {

@@ -27,6 +27,14 @@ static inline int64_t espq_fixed_clip(int64_t v, int bits) {
   return espq_fixed_clamp(v, espq_fixed_min(bits), espq_fixed_max(bits));
 }
 
+/* Bits of the lane of the ESP32-S3 that sums products of integers of `bits` bits. */
+static inline int espq_fixed_lane_bits(int bits) { return bits == 8 ? 20 : 40; }
+
+/* One step of such a lane: it holds sum, adds a product, and saturates. */
+static inline int64_t espq_fixed_accumulate(int64_t sum, int64_t product, int lane_bits) {
+  return espq_fixed_clip(sum + product, lane_bits);
+}
+
 /* v * 2^left, saturated to 64 bits; left >= 0. */
 static inline int64_t espq_fixed_left(int64_t v, int64_t left) {
   if (v == 0) return 0;

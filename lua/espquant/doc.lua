@@ -113,6 +113,7 @@ class("tensor", "t", {
 })
 
 class("graph", "g", {
+  accumulator = 'what holds their sums: "exact", or "lanes": those of the ESP32-S3, which saturate',
   arithmetic = "whose rounding and accumulators the integer kernels follow",
   inputs = "the list of input values",
   outputs = "the list of output values",
@@ -166,6 +167,8 @@ class("node", "n", {
   output = "(i)\nOutput value i, or nil.",
   prev = "()\nThe node before it, or nil.",
   remove = "()\nRemoves the node from its graph.",
+  saturating = "()\nOf how many output channels the sums can leave the ESP32-S3's lanes, and how many there are; nil: no "
+    .. "sums of integers.",
   set_attr = "(name, value | nil[, kind])\nSets an attribute; nil removes it.",
   set_input = "(i, value | false)\nSets one input; those between it and the last are left out.",
   why_not = "()\nWhy the node cannot be quantized; nil: it can.",

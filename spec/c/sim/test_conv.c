@@ -33,10 +33,20 @@ static void set(void *array, size_t i, int bits, int value) {
 
 /* ---- the definition ---- */
 
+/* A sum with one more product; on lanes, cut to 20 or 40 bits. */
+static int64_t step(const espq_sim_conv_params *p, int64_t sum, int64_t product) {
+  int64_t most = ((int64_t)1 << (p->bits == 8 ? 19 : 39)) - 1;
+  sum += product;
+  if (p->lanes && sum > most) return most;
+  return p->lanes && sum < -most - 1 ? -most - 1 : sum;
+}
+
+/* With the bias that v3's sums begin with. */
 static int64_t naive_sum(const data *d, int image, int o, int oy, int ox) {
   const espq_sim_conv_params *p = &d->p;
   int inputs = p->ic / p->groups, first = o / (p->oc / p->groups) * inputs;
-  int64_t sum = 0;
+  bool begins = p->requant.rounding != ESPQ_ROUND_FLOOR && p->requant.bias64;
+  int64_t sum = begins ? p->requant.bias64[o] : 0;
   for (int ky = 0; ky < p->kh; ky++)
     for (int kx = 0; kx < p->kw; kx++) {
       int y = oy * p->sh + ky * p->dh - p->pt, x = ox * p->sw + kx * p->dw - p->pl;
@@ -45,7 +55,7 @@ static int64_t naive_sum(const data *d, int image, int o, int oy, int ox) {
       for (int c = 0; c < inputs; c++) {
         size_t w = (((size_t)o * inputs + c) * p->kh + ky) * p->kw + kx;
         int64_t weight = p->bits == 8 ? ((int8_t *)d->weights)[w] : ((int16_t *)d->weights)[w];
-        sum += get(d->in, pixel + first + c, p->bits) * weight;
+        sum = step(p, sum, get(d->in, pixel + first + c, p->bits) * weight);
       }
     }
   return sum;
@@ -53,7 +63,7 @@ static int64_t naive_sum(const data *d, int image, int o, int oy, int ox) {
 
 static int naive_requantize(const espq_sim_requant *r, int64_t sum, int c) {
   if (r->rounding != ESPQ_ROUND_FLOOR) {
-    int64_t y = espq_fixed_shift(r->rounding, sum + (r->bias64 ? r->bias64[c] : 0), r->shift2[c]);
+    int64_t y = espq_fixed_shift(r->rounding, sum, r->shift2[c]);
     return (int)espq_fixed_clamp(y, r->out_min, r->out_max);
   }
   int64_t v = espq_fixed_floor(espq_fixed_clip(sum, r->acc_bits), r->shift1);
@@ -78,10 +88,19 @@ static void naive_conv(data *d) {
 
 /* ---- cases ---- */
 
-/* The largest sums: everything lowest, or weights highest (whose low bytes are 255) and inputs lowest. */
-enum { MODE_RANDOM, MODE_LOWEST, MODE_OPPOSITE, MODES };
+/* The largest sums: everything lowest, or weights highest (whose low bytes are 255) and inputs lowest; and sums that go
+   far up and come back: what a lane cuts off on the way is missing in the end. */
+enum { MODE_RANDOM, MODE_LOWEST, MODE_OPPOSITE, MODE_SWING, MODES };
 
 static int mode_of(int i) { return i % 10 < MODES ? i % 10 : MODE_RANDOM; }
+
+/* Lowest for the first rows of the window, or the first of its inputs where it has one row; then highest. */
+static int swing(const espq_sim_conv_params *p, size_t i) {
+  int inputs = p->ic / p->groups, window = p->kh * p->kw;
+  size_t tap = i % (size_t)window, input = i / (size_t)window % (size_t)inputs;
+  bool early = tap * (size_t)inputs + input < (size_t)window * (size_t)inputs / 2;
+  return (int)(early ? espq_fixed_min(p->bits) : espq_fixed_max(p->bits));
+}
 
 static void fill(data *d, int mode) {
   const espq_sim_conv_params *p = &d->p;
@@ -89,6 +108,7 @@ static void fill(data *d, int mode) {
   int lo = (int)espq_fixed_min(p->bits), hi = (int)espq_fixed_max(p->bits);
   for (size_t i = 0; i < weights; i++) {
     int v = mode == MODE_LOWEST ? lo : mode == MODE_OPPOSITE ? hi : random_value(p->bits);
+    if (mode == MODE_SWING) v = swing(p, i);
     if (p->bits == 8) ((int8_t *)d->weights)[i] = (int8_t)v;
     else ((int16_t *)d->weights)[i] = (int16_t)v;
   }
@@ -133,6 +153,7 @@ static void fill_requant_v3(data *d) {
   for (int c = 0; c < d->p.oc; c++) {
     d->shift2[c] = per_channel ? random_between(0, most) : one;
     d->bias64[c] = (int64_t)random_value(bits == 8 ? 16 : 28) * (extreme ? 4096 : 1);
+    if (d->p.lanes) d->bias64[c] = espq_fixed_clip(d->bias64[c], bits == 8 ? 20 : 40);
   }
 }
 
@@ -174,10 +195,10 @@ static void print_case(const data *d, espq_isa isa, const char *what) {
   const espq_sim_conv_params *p = &d->p;
   fprintf(stderr,
           "%s: %s %d bits n%d in %dx%dx%d out %dx%dx%d kernel %dx%d stride %d,%d dilation %d,%d "
-          "pad %d,%d groups %d shift1 %d acc %d mid %d %s %s\n",
+          "pad %d,%d groups %d shift1 %d acc %d mid %d %s %s %s\n",
           what, espq_isa_name(isa), p->bits, d->n, p->ic, p->ih, p->iw, p->oc, p->oh, p->ow, p->kh, p->kw, p->sh, p->sw,
           p->dh, p->dw, p->pt, p->pl, p->groups, p->requant.shift1, p->requant.acc_bits, p->requant.mid_bits,
-          p->requant.bias ? "bias" : "", p->requant.shift2 ? "per channel" : "");
+          p->requant.bias ? "bias" : "", p->requant.shift2 ? "per channel" : "", p->lanes ? "lanes" : "");
 }
 
 static void run_isa(data *d, espq_isa isa) {
@@ -197,13 +218,26 @@ static void run_isa(data *d, espq_isa isa) {
   espq_sim_conv_free(conv);
 }
 
+static int saturated[2]; /* cases of each width whose lanes give other results than exact sums */
+
+static void count_saturated(data *d) {
+  memcpy(d->out, d->expected, d->out_count * (size_t)d->p.bits / 8);
+  d->p.lanes = false;
+  naive_conv(d);
+  saturated[d->p.bits == 16] += memcmp(d->out, d->expected, d->out_count * (size_t)d->p.bits / 8) != 0;
+  d->p.lanes = true;
+  naive_conv(d);
+}
+
 static void run_case(data *d, int mode) {
+  d->p.lanes = random_bits() % 2;
   if (allocate(d)) {
     fill(d, mode);
     if (random_bits() % 2) fill_requant(d);
     else fill_requant_v3(d);
-    if (mode != MODE_RANDOM) show_sums(d);
+    if (mode == MODE_LOWEST || mode == MODE_OPPOSITE) show_sums(d);
     naive_conv(d);
+    if (d->p.lanes) count_saturated(d);
     for (int isa = 0; isa <= (int)espq_isa_detect(); isa++) run_isa(d, (espq_isa)isa);
   }
   release(d);
@@ -263,6 +297,21 @@ static void test_gemm(int bits) {
     espq_sim_conv_params *p = &d.p;
     p->ih = p->iw = p->oh = p->ow = p->kh = p->kw = p->sh = p->sw = p->dh = p->dw = 1;
     run_case(&d, mode_of(n / 2));
+  }
+}
+
+/* Sums long enough for lanes of 40 bits, dense, in groups and depthwise. */
+static void test_long(int bits, int count) {
+  for (int i = 0; i < count; i++) {
+    data d = {.p = {.bits = bits}};
+    espq_sim_conv_params *p = &d.p;
+    random_geometry(&d);
+    p->groups = i % 3 == 0 ? 1 : random_between(2, 5), d.n = 1;
+    p->ic = p->groups * (i % 3 == 2 ? 1 : random_between(30, 90)),
+    p->oc = p->groups * random_between(1, i % 3 == 2 ? 1 : 9);
+    p->kh = p->kw = i % 3 == 2 ? random_between(8, 40) : random_between(3, 6);
+    p->ih = p->iw = p->kh + 1, p->oh = p->ow = 2, p->dh = p->dw = 1;
+    run_case(&d, i % 4 ? MODE_SWING : mode_of(i));
   }
 }
 
@@ -345,7 +394,65 @@ static void test_refusals(void) {
   CHECK(espq_sim_conv_prepare(&p, &weight, &conv, &err) == ESPQ_EUNSUPPORTED);
   p = ok, p.requant.out_max = 128;
   CHECK(espq_sim_conv_prepare(&p, &weight, &conv, &err) == ESPQ_EUNSUPPORTED);
+  int64_t bias = (int64_t)1 << 19;
+  int32_t shift = 0;
+  p = ok, p.lanes = true;
+  p.requant.rounding = ESPQ_ROUND_HALF_UP, p.requant.bias64 = &bias, p.requant.shift2 = &shift;
+  CHECK(espq_sim_conv_prepare(&p, &weight, &conv, &err) == ESPQ_EUNSUPPORTED);
+  CHECK(strstr(err.text, "524288") && strstr(err.text, "20 bits"));
+  p.lanes = false;
+  CHECK(espq_sim_conv_prepare(&p, &weight, &conv, &err) == ESPQ_OK);
+  espq_sim_conv_free(conv);
   espq_sim_conv_free(NULL);
+}
+
+/* The sums' interval against every input of two values at each place, and its use of a known sign. */
+static void test_sums(void) {
+  static const int8_t w[] = {127, 9, -128, 9, 3, 9};
+  espq_sim_interval all = espq_sim_sums(8, w, 3, 2, espq_sim_integers(8), 5);
+  CHECK(all.lo == 5 - 127 * 128 - 128 * 127 - 3 * 128 && all.hi == 5 + 127 * 127 + 128 * 128 + 3 * 127);
+  espq_sim_interval positive = espq_sim_sums(8, w, 3, 2, (espq_sim_interval){0, 127}, 0);
+  CHECK(positive.lo == -128 * 127 && positive.hi == 130 * 127);
+  CHECK(espq_sim_fits((espq_sim_interval){-524288, 524287}, 20));
+  CHECK(!espq_sim_fits((espq_sim_interval){-524289, 0}, 20) && !espq_sim_fits((espq_sim_interval){0, 524288}, 20));
+}
+
+/* Known inputs take channels off the lanes that need not be on them; the results stay. */
+static void test_known_inputs(void) {
+  int8_t weights[2 * 48];
+  memset(weights, 127, 48);
+  for (int i = 0; i < 48; i++) weights[48 + i] = i % 2 ? 127 : -127;
+  espq_sim_conv_params p = {.bits = 8,
+                            .ic = 48,
+                            .ih = 1,
+                            .iw = 1,
+                            .oc = 2,
+                            .oh = 1,
+                            .ow = 1,
+                            .kh = 1,
+                            .kw = 1,
+                            .sh = 1,
+                            .sw = 1,
+                            .dh = 1,
+                            .dw = 1,
+                            .groups = 1,
+                            .lanes = true,
+                            .requant = {.acc_bits = 20, .shift1 = 13, .out_min = -128, .out_max = 127}};
+  espq_sim_conv *any, *positive;
+  CHECK(espq_sim_conv_prepare(&p, weights, &any, NULL) == ESPQ_OK);
+  p.input = (espq_sim_interval){0, 127};
+  CHECK(espq_sim_conv_prepare(&p, weights, &positive, NULL) == ESPQ_OK);
+  CHECK(espq_sim_conv_bytes(any) > espq_sim_conv_bytes(positive)); /* two channels on lanes, and one */
+  _Alignas(64) uint8_t in[48], out[2][16];
+  void *scratch = malloc(espq_sim_conv_scratch(any));
+  memset(in, 255, sizeof in);
+  espq_sim_conv_run(any, 1, in, out[0], scratch);
+  espq_sim_conv_run(positive, 1, in, out[1], scratch);
+  CHECK(memcmp(out[0], out[1], 16) == 0);
+  CHECK(out[0][0] == 128 + (524287 >> 13) && out[0][1] == 128);
+  free(scratch);
+  espq_sim_conv_free(any);
+  espq_sim_conv_free(positive);
 }
 
 int main(void) {
@@ -357,7 +464,11 @@ int main(void) {
     test_gemm(bits);
     test_large(bits);
     test_far(bits);
+    test_long(bits, 100);
   }
+  CHECK(saturated[0] >= 50 && saturated[1] >= 10);
+  test_sums();
+  test_known_inputs();
   test_refusals();
   return check_report();
 }
