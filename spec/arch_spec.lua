@@ -111,7 +111,7 @@ local LUA_EDGES = {
   ["memory"] = {},
   ["report"] = { "report.*" },
   ["report.collect"] = {
-    "accuracy", "calibrator", "evaluator", "memory", "progress", "report.cause", "size", "version",
+    "accuracy", "calibrator", "evaluator", "memory", "progress", "quant.lanes", "report.cause", "size", "version",
       table.unpack(LIBRARY),
   },
   ["report.cause"] = { "json" },

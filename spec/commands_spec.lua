@@ -168,7 +168,7 @@ describe("the commands", function()
       local r = espquant("check", "m.onnx", "--bits", "int16")
       assert.same({ status = 0, stdout = "m.onnx: can be quantized (16 nodes)\n"
         .. "next: espquant calibrate m.onnx --data IMAGES.npy --bits int16\n", stderr = "" }, r)
-      assert.same({ supported = true, target = "esp32c3", problems = {}, notes = {},
+      assert.same({ supported = true, target = "esp32c3", problems = {}, notes = {}, saturating_layers = {},
         next = "espquant calibrate m.onnx --data IMAGES.npy --target esp32c3" },
         cjson.decode(espquant("check", "m.onnx", "--json", "--target", "esp32c3").stdout))
     end)

@@ -86,7 +86,14 @@ function M.add_simulation(parser)
     :description "The chip that is simulated (default: that of the table, else esp32s3)."
   parser:option "--runtime-version":argname "VERSION"
     :description "v3: as the kernels of that ESP-DL compute, such as 3.3.9 (default: as its quantizer simulates)."
+  M.add_accumulator(parser)
   M.add_quantization(parser)
+end
+
+--- --accumulator.
+function M.add_accumulator(parser)
+  M.add_choice(parser, "--accumulator", options.values "accumulator")
+    :description "What holds sums: exact, or the ESP32-S3's lanes, which saturate at every step (default: exact)."
 end
 
 -- The options in the file of --config, or none.
@@ -155,6 +162,7 @@ function M.simulation(args, t)
   return {
     bits = all.bits, granularity = all.granularity, mode = all.mode, threads = all.threads, runtime = all.runtime,
     chip = args.chip or is_v3 and all.target or nil, runtime_version = args.runtime_version,
+    accumulator = args.accumulator,
   }
 end
 

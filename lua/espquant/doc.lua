@@ -167,8 +167,8 @@ class("node", "n", {
   output = "(i)\nOutput value i, or nil.",
   prev = "()\nThe node before it, or nil.",
   remove = "()\nRemoves the node from its graph.",
-  saturating = "()\nOf how many output channels the sums can leave the ESP32-S3's lanes, and how many there are; nil: no "
-    .. "sums of integers.",
+  saturating = "()\nOf how many output channels the sums can leave the ESP32-S3's lanes, and how many there are; nil: "
+    .. "no sums of integers.",
   set_attr = "(name, value | nil[, kind])\nSets an attribute; nil removes it.",
   set_input = "(i, value | false)\nSets one input; those between it and the last are left out.",
   why_not = "()\nWhy the node cannot be quantized; nil: it can.",

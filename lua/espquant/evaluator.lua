@@ -4,12 +4,14 @@
 ---     eva:generate_quantized_model(model, "calib.pickle")
 ---     local outputs, names = eva:evaluate_quantized_model(images, true)     -- true: as floats
 ---
---- By name: Evaluator{bits =, granularity =, chip =, mode =, runtime =, threads =, isa =, outputs =}; `outputs` names
---- the tensors to return instead of the graph's outputs. mode "chip" runs the integer kernels; "original" the float
---- rewrite that reproduces the original tool's figures. For ESP-DL v3: Evaluator{bits =, runtime = "v3", chip =,
---- threads =, isa =, outputs =, runtime_version =}; with a version such as "3.3.9" what that ESP-DL's kernels compute,
---- also where its quantizer simulates something else (docs/v3.md). Methods raise error objects (`espquant.errors`) for
---- what is wrong with models, tables and data; wrong options and calls out of order are misuse.
+--- By name: Evaluator{bits =, granularity =, chip =, mode =, runtime =, accumulator =, threads =, isa =, outputs =};
+--- `outputs` names the tensors to return instead of the graph's outputs. mode "chip" runs the integer kernels;
+--- "original" the float rewrite that reproduces the original tool's figures. accumulator "lanes" lets sums saturate at
+--- every step as on the ESP32-S3 (docs/accumulator.md), "exact", the default, does not. For ESP-DL v3: Evaluator{bits =,
+--- runtime = "v3", chip =, accumulator =, threads =, isa =, outputs =, runtime_version =}; with a version such as "3.3.9"
+--- what that ESP-DL's kernels compute, also where its quantizer simulates something else (docs/v3.md). Methods raise
+--- error objects (`espquant.errors`) for what is wrong with models, tables and data; wrong options and calls out of
+--- order are misuse.
 
 local core = require "espquant.core"
 local dataset = require "espquant.dataset"
@@ -22,7 +24,7 @@ local Evaluator = { __name = "espquant.Evaluator" }
 Evaluator.__index = Evaluator
 
 local OPTIONS = { "bits", "granularity", "chip" }
-local MORE = { "mode", "runtime", "runtime_version", "threads", "isa", "outputs" }
+local MORE = { "mode", "runtime", "runtime_version", "accumulator", "threads", "isa", "outputs" }
 
 -- What is computed, by runtime: check, notes, describe, graph, form and to_float of each.
 local SIMULATIONS = {
@@ -46,7 +48,9 @@ end
 
 --- Chooses the chip; raises for others than those documented.
 function Evaluator:set_target_chip(chip)
-  self.chip = quant.options.check("chip", chip, self.runtime)
+  quant.options.check("chip", chip, self.runtime)
+  quant.options.check_accumulator { accumulator = self.accumulator, chip = chip }
+  self.chip = chip
 end
 
 --- Stores the list of execution providers. There is one, the CPU; others raise when data is run.
@@ -105,6 +109,13 @@ function Evaluator:evaluate_quantized_model(images, as_float)
     for i, tensor in ipairs(outputs) do outputs[i] = self.simulation.to_float(self, tensor, names[i]) end
   end
   return outputs, names
+end
+
+--- The layers whose sums can leave the ESP32-S3's lanes, whatever the accumulator: a list in graph order of { layer,
+--- op, output, saturating, channels } (`espquant.quant.lanes`); an empty one for other chips and in "original" mode.
+function Evaluator:saturating_layers()
+  if not self.exec then error("call generate_quantized_model before saturating_layers", 2) end
+  return self.chip == "esp32s3" and self.mode ~= "original" and quant.lanes.of(self.graph) or {}
 end
 
 --- How far each layer is from the float model's, over a dataset of any size: a list of rows in graph order, which

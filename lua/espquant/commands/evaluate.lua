@@ -46,7 +46,7 @@ local function facts_of(sums, eva, labels)
   local n = sums.images
   return {
     images = n, runtime = eva.runtime, chip = eva.chip, bits = eva.bits, granularity = eva.granularity, mode = eva.mode,
-    isa = core.isa(),
+    isa = core.isa(), accumulator = eva.accumulator,
     tool = "espquant " .. version,
     accuracy = labels and sums.right / n, float_accuracy = labels and sums.float_right / n, agreement = sums.equal / n,
     images_per_second = n / sums.seconds, float_images_per_second = n / sums.float_seconds,

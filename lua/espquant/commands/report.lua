@@ -49,6 +49,7 @@ function M.configure(parser)
     :description("What to calibrate with, as values of the options of calibrate, repeated for more (default: "
       .. table.concat(USUAL, ", ") .. ").")
   parser:option "-o --output":argname "FILE":description "The page (default: MODEL_report.html)."
+  command.add_accumulator(parser)
   command.add_threads(parser)
   command.add_json(parser)
 end
@@ -59,7 +60,20 @@ local function usual()
   return list
 end
 
+-- Each with the accumulator that was asked for; or nil and what is wrong with that.
+local function configurations(args)
+  local list = #args.config > 0 and args.config or usual()
+  for _, config in ipairs(list) do
+    config.accumulator = args.accumulator
+    local wrong = command.conflict(config)
+    if wrong then return nil, wrong end
+  end
+  return list
+end
+
 function M.run(args, streams)
+  local configs, refusal = configurations(args)
+  if not configs then return command.usage(streams, refusal) end
   local model = command.model(args.model, args, streams)
   local data = command.data(args, model, streams)
   local output = args.output or command.beside(args.model, "_report.html")
@@ -68,7 +82,7 @@ function M.run(args, streams)
   local facts = report.collect(model, data, {
     name = args.model:match "[^/]*$", path = args.model, data_path = table.concat(args.data, " "),
     labels = accuracy.labels(data, args.labels), threads = args.threads,
-    configs = #args.config > 0 and args.config or usual(),
+    configs = configs,
   })
   if args.json then
     command.print_json(streams, facts)

@@ -100,6 +100,7 @@ end
 local function wrong_options(args, settings)
   local path = args.output
   if args.as_float and not args.table then return "--as-float needs --table" end
+  if args.accumulator and not args.table then return "--accumulator needs --table" end
   if path and not path:lower():match "%.np[yz]$" then return "--output: a name that ends in .npz or .npy expected" end
   local ok, refusal = pcall(Evaluator, settings)
   return not ok and refusal
@@ -113,8 +114,12 @@ local function is_espdl(path)
   return head and espdl.is_espdl(head)
 end
 
-local function test_facts(entry, chip)
+local function test_facts(entry, chip, accumulator)
   local graph = errors.check(espdl_graph.read(entry, chip))
+  if accumulator == "lanes" and graph.arithmetic == "v3-half-even" then
+    errors.raise("format", ("%s: sums saturate on lanes only of files for the esp32s3"):format(entry.name))
+  end
+  graph.accumulator = accumulator or "exact"
   return errors.check(espdl_test(graph, entry))
 end
 
@@ -131,7 +136,7 @@ end
 local function run_espdl(args, streams)
   local ok, list = true, json.array()
   for i, entry in ipairs(errors.check(espdl.load(args.model, args.key))) do
-    local facts = test_facts(entry, args.chip)
+    local facts = test_facts(entry, args.chip, args.accumulator)
     for _, f in ipairs(facts) do ok = ok and f.different == 0 end
     list[i] = { name = entry.name, tensors = json.array(facts) }
     if not args.json then print_tests(streams, entry, facts) end
@@ -145,6 +150,7 @@ local function wrong_espdl(args)
     if args[name] then return ("--%s is for .onnx files"):format(name) end
   end
   if #args.data > 0 or #args.tensor > 0 then return "--data and --tensor are for .onnx files" end
+  return command.conflict { runtime = "v3", chip = args.chip, accumulator = args.accumulator }
 end
 
 function M.run(args, streams)

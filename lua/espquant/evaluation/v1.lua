@@ -18,7 +18,10 @@ function M.check(eva, model) return quant.check(model, eva.mode, "evaluator") en
 function M.notes(eva, model) return quant.notes(model, eva.mode) end
 
 --- What the integers are, in a few words.
-function M.describe(eva) return ("int%d %s on %s, %s mode"):format(eva.bits, eva.granularity, eva.chip, eva.mode) end
+function M.describe(eva)
+  return ("int%d %s on %s, %s mode%s"):format(eva.bits, eva.granularity, eva.chip, eva.mode,
+    eva.accumulator == "lanes" and ", saturating lanes" or "")
+end
 
 -- --- the table ----------------------------------------------------------------------------------------------------
 
@@ -100,6 +103,10 @@ local function check_facts(self, model, t)
   local bits = facts.bits or self.mode == "chip" and width_of(model, t) or self.bits
   if bits ~= self.bits then
     errors.raise("format", ("the table is for int%d, the evaluator for int%d"):format(bits, self.bits))
+  end
+  if self.accumulator == "lanes" and (facts.target or self.chip) ~= self.chip then
+    errors.raise("format", ("the table is for %s; only the %s has the accumulator `lanes`"):format(facts.target,
+      self.chip))
   end
   if (facts.granularity or self.granularity) ~= self.granularity then
     errors.raise("format", ("the table is %s, the evaluator %s"):format(facts.granularity, self.granularity))

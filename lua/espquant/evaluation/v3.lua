@@ -19,7 +19,10 @@ end
 function M.notes() return {} end
 
 --- What the integers are, in a few words.
-function M.describe(eva) return ("int%d, v3 on %s"):format(eva.bits, eva.chip) end
+function M.describe(eva)
+  return ("int%d, v3 on %s%s"):format(eva.bits, eva.chip,
+    eva.accumulator == "lanes" and ", saturating lanes" or "")
+end
 
 local function check_facts(eva, t)
   local facts = t.facts

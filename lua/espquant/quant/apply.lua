@@ -1,6 +1,6 @@
 --- From a float graph and a table to the quantized graph: what the integer kernels run and exporters read.
 ---
----     local q = apply(graph, table, { bits = 8, granularity = "per-channel" })
+---     local q = apply(graph, table, { bits = 8, granularity = "per-channel", accumulator = "exact" })
 ---
 --- Every activation carries its exponent, every constant that takes part in arithmetic is an integer tensor with its
 --- exponents, every node is in its integer column. LeakyRelu becomes PRelu with one slope: one kernel serves both.
@@ -168,6 +168,7 @@ return function(graph, qtable, options)
   if #self.problems > 0 then return nil, "the quantization table is not complete or of another model", "format",
       self.problems end
   clone.arithmetic = self.per_channel and "v1-channel" or "v1-tensor"
+  clone.accumulator = options.accumulator or "exact"
   local ok, message, code = clone:infer_shapes()
   if not ok then return nil, message, code end
   clone:prune()

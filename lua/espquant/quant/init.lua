@@ -6,6 +6,7 @@ local M = {
   original = require "espquant.quant.original",
   check = require "espquant.quant.check",
   problem = require "espquant.quant.problem",
+  lanes = require "espquant.quant.lanes",
   notes = require "espquant.quant.notes",
   options = require "espquant.quant.options",
   types = require "espquant.quant.types",

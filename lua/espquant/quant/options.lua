@@ -20,6 +20,7 @@ local VALUES = {
   runtime = { "v1", "v3" },
   chip = { "esp32s3" },
   target = {},
+  accumulator = { "exact", "lanes" },
   isa = { "portable", "avx2", "avx512-vnni", "auto" },
   role = { "calibrator", "evaluator", "table" }, -- of quant/check.lua
 }
@@ -36,7 +37,7 @@ local OBSERVERS = { "kl", "minmax", "percentile", "mse" }
 
 local DEFAULTS = {
   granularity = "per-tensor", method = "minmax", mode = "chip", runtime = "v1", chip = "esp32s3", target = "esp32s3",
-  isa = "auto", role = "calibrator",
+  isa = "auto", role = "calibrator", accumulator = "exact",
 }
 
 -- "`a`, `b` or `c`".
@@ -166,10 +167,25 @@ local function check_runtime(given, runtime)
   end
 end
 
---- int16 knows one granularity and one method, and no KL search, a runtime its options; raises for others. `o.bits` is
---- a width or its name.
+--- Saturating lanes are those of one chip, and of what chips compute; raises for others. The chip is `o.chip`, or the
+--- calibration's `o.target`.
+function M.check_accumulator(o)
+  if o.accumulator ~= "lanes" then return end
+  local chip = o.chip or o.target or DEFAULTS.chip
+  if chip ~= "esp32s3" then
+    error(("accumulator `lanes` simulates the saturating sums of the `esp32s3`, not of the `%s`; leave it out"):format(
+      chip), 0)
+  end
+  if o.mode == "original" then
+    error('accumulator `lanes` is for mode "chip"; mode "original" has the figures of the original tool', 0)
+  end
+end
+
+--- int16 knows one granularity and one method, and no KL search, a runtime its options, a chip its accumulators; raises
+--- for others. `o.bits` is a width or its name.
 function M.check_combination(o)
   check_runtime(o, o.runtime or DEFAULTS.runtime)
+  M.check_accumulator(o)
   if o.bits ~= 16 and o.bits ~= "int16" then return end
   if o.observer == "kl" then error("the observer `kl` is for int8; int16 knows minmax, percentile and mse", 0) end
   if o.granularity == "per-channel" then

@@ -241,11 +241,12 @@ function M.weight_axis(node)
   return 0
 end
 
-function Policy:weight_exponents(node, weight)
-  if not self.per_channel then return { core.exponent_of_absmax(weight:maxabs(), self.bits) } end
+--- The exponents of a node's weight, a tensor: one, or one for each output channel. Its values alone decide.
+function M.weight_exponents(node, weight, bits, per_channel)
+  if not per_channel then return { core.exponent_of_absmax(weight:maxabs(), bits) } end
   local list = {}
   for c, absmax in ipairs(weight:maxabs(M.weight_axis(node)):totable()) do
-    list[c] = core.exponent_of_channel(absmax, self.bits)
+    list[c] = core.exponent_of_channel(absmax, bits)
   end
   return list
 end
@@ -254,7 +255,7 @@ function Policy:set_weight_and_bias(node)
   local op = core.op(node.op_type, node.domain)
   local weight, bias = node:input(op.weight + 1), op.bias >= 0 and node:input(op.bias + 1)
   if not weight or not weight.constant then return end
-  local e_w = self:weight_exponents(node, weight.constant)
+  local e_w = M.weight_exponents(node, weight.constant, self.bits, self.per_channel)
   self.table:set(weight.name, "weight", e_w)
   if not bias or not bias.constant then return end
   if not self.per_channel then

@@ -11,6 +11,7 @@ local cause = require "espquant.report.cause"
 local core = require "espquant.core"
 local errors = require "espquant.errors"
 local json = require "espquant.json"
+local lanes = require "espquant.quant.lanes"
 local memory = require "espquant.memory"
 local progress = require "espquant.progress"
 local size = require "espquant.size"
@@ -119,9 +120,9 @@ end
 
 local function label_of(config)
   local parts = { config.runtime or "v1", config.bits, config.granularity, config.method, config.observer,
-    config.runtime == "v3" and config.target or nil }
+    config.runtime == "v3" and config.target or nil, config.accumulator }
   local list = {}
-  for i = 1, 6 do list[#list + 1] = parts[i] end
+  for i = 1, 7 do list[#list + 1] = parts[i] end
   return table.concat(list, " ")
 end
 
@@ -165,21 +166,30 @@ local function input_exponents(model, t)
   return exponents
 end
 
+-- The table's, and what can saturate.
+local function warnings_of(t, saturating)
+  local list = { table.unpack(t.warnings) }
+  list[#list + 1] = lanes.text(saturating)
+  return list
+end
+
 local function run_config(model, data, labels, config, threads)
   local options, evaluation = { threads = threads, log = function() end }, { threads = threads }
   for key, value in pairs(config) do options[key] = value end
+  options.accumulator = nil
   evaluation.bits, evaluation.granularity, evaluation.runtime = config.bits, config.granularity, config.runtime
-  evaluation.chip = config.target
+  evaluation.chip, evaluation.accumulator = config.target, config.accumulator
   local t = Calibrator(options):generate_quantization_table(model, data)
   local eva = Evaluator(evaluation)
   eva:generate_quantized_model(model, t)
   local float <close> = errors.check(core.executor(model, { threads = threads }))
   local sums = accuracy.compare(data, float, eva, labels)
-  local layers = layers_of(eva:layer_report(data))
+  local layers, saturating = layers_of(eva:layer_report(data)), eva:saturating_layers()
   return {
     label = label_of(config), runtime = config.runtime or "v1", bits = eva.bits, layers = layers,
     accuracy = labels and sums.right / sums.images or json.null, agreement = sums.equal / sums.images,
-    snr = output_snr(model, layers), weights = weights_of(t), warnings = json.array(t.warnings),
+    snr = output_snr(model, layers), weights = weights_of(t), warnings = json.array(warnings_of(t, saturating)),
+    accumulator = eva.accumulator, saturating_layers = json.array(saturating),
   }, sums, { layers = layers, exponents = input_exponents(model, t), bits = eva.bits }
 end
 

@@ -58,6 +58,7 @@ figcaption { font-size: 13px; overflow: hidden; text-overflow: ellipsis; white-s
   min-height: 60px; }
 #detail dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 14px; margin: 6px 0; }
 #detail dt { color: var(--soft); } #detail dd { margin: 0; overflow-wrap: anywhere; }
+#warnings li { white-space: pre-line; }
 .worst { border-left: 3px solid var(--line); padding: 2px 12px; margin: 10px 0; }
 @media (max-width: 640px) {
   body { font-size: 14px; } header, main, footer { padding-left: 12px; padding-right: 12px; }

@@ -145,8 +145,8 @@ local function rewrite(self)
 end
 
 --- The integer graph, or nil, message, code, problems. `options`: chip, bits (of nodes that the table does not name),
---- int16_lut_step (32), and runtime_version: ESP-DL's kernels of that version, where they compute otherwise than its
---- quantizer simulates (quant/v3/deviations.lua).
+--- int16_lut_step (32), accumulator ("exact", or "lanes": sums saturate as on the esp32s3), and runtime_version: the
+--- kernels of that ESP-DL, where they compute otherwise than its quantizer simulates (quant/v3/deviations.lua).
 return function(graph, qtable, options)
   local prepared, message, code = prepare(graph)
   if not prepared then return nil, message, code end
@@ -159,6 +159,7 @@ return function(graph, qtable, options)
   end
   rewrite(self)
   prepared.arithmetic = "v3-" .. self.facts.rounding
+  prepared.accumulator = options.accumulator or "exact"
   local ok
   ok, message, code = prepared:infer_shapes()
   if not ok then return nil, message, code end
