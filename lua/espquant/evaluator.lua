@@ -7,11 +7,11 @@
 --- By name: Evaluator{bits =, granularity =, chip =, mode =, runtime =, accumulator =, threads =, isa =, outputs =};
 --- `outputs` names the tensors to return instead of the graph's outputs. mode "chip" runs the integer kernels;
 --- "original" the float rewrite that reproduces the original tool's figures. accumulator "lanes" lets sums saturate at
---- every step as on the ESP32-S3 (docs/accumulator.md), "exact", the default, does not. For ESP-DL v3: Evaluator{bits =,
---- runtime = "v3", chip =, accumulator =, threads =, isa =, outputs =, runtime_version =}; with a version such as "3.3.9"
---- what that ESP-DL's kernels compute, also where its quantizer simulates something else (docs/v3.md). Methods raise
---- error objects (`espquant.errors`) for what is wrong with models, tables and data; wrong options and calls out of
---- order are misuse.
+--- every step as on the ESP32-S3 (docs/accumulator.md), "exact", the default, does not. For ESP-DL v3:
+--- Evaluator{bits =, runtime = "v3", chip =, accumulator =, threads =, isa =, outputs =, runtime_version =}; with a
+--- version such as "3.3.9" what that ESP-DL's kernels compute, also where its quantizer simulates something else
+--- (docs/v3.md). Methods raise error objects (`espquant.errors`) for what is wrong with models, tables and data; wrong
+--- options and calls out of order are misuse.
 
 local core = require "espquant.core"
 local dataset = require "espquant.dataset"
