@@ -1,5 +1,5 @@
 /* digest.h - SHA-256, which names models and data sets in tables, and SHA-1, by which ONNX files know their external
- * data (both FIPS 180-4).
+ * data (both FIPS 180-4; nettle computes them).
  *
  *   char hex[ESPQ_DIGEST_HEX];
  *   espq_digest d;
@@ -10,17 +10,19 @@
 #ifndef ESPQ_BASE_DIGEST_H
 #define ESPQ_BASE_DIGEST_H
 
+#include <nettle/sha1.h>
+#include <nettle/sha2.h>
+#include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
-enum { ESPQ_DIGEST_HEX = 65 }; /* at most 64 digits, 40 of SHA-1, and the NUL */
+enum { ESPQ_DIGEST_HEX = 2 * SHA256_DIGEST_SIZE + 1 }; /* 64 digits, or 40 of SHA-1, and the NUL */
 
 typedef struct espq_digest {
-  void (*compress)(uint32_t *state, const unsigned char *block);
-  uint32_t state[8];
-  int words;      /* of the state */
-  uint64_t total; /* bytes added */
-  unsigned char block[64];
+  bool is_sha1;
+  union {
+    struct sha256_ctx sha256;
+    struct sha1_ctx sha1;
+  } context;
 } espq_digest;
 
 void espq_sha256_init(espq_digest *d);

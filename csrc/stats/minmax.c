@@ -8,7 +8,7 @@
 /* Floats are compared as integer keys: of the same sign and order as the numbers, with the NaNs of
  * either sign outside the infinities. One integer minimum and maximum thus find NaN as well, which
  * float comparisons would need a third operation for (and a compiler option to be vectorized). */
-enum { BLOCK = 1024, KEY_INF = 0x7f800000, KEY_MINUS_INF = -0x7f800001 };
+enum { BLOCK = 1024, LANES = 16, KEY_INF = 0x7f800000, KEY_MINUS_INF = -0x7f800001 };
 
 typedef struct keys {
   int32_t lo, hi;
@@ -47,10 +47,27 @@ static keys scan_blocks(const float *x, size_t blocks, keys k) {
   return k;
 }
 
+/* `count` is a multiple of LANES. */
+ESPQ_STATS_CLONES
+static keys scan_run(const float *x, size_t count, keys k) {
+  int32_t lo[LANES], hi[LANES];
+  for (int i = 0; i < LANES; i++) lo[i] = k.lo, hi[i] = k.hi;
+  for (; count > 0; count -= LANES, x += LANES)
+    for (int i = 0; i < LANES; i++) {
+      int32_t key = key_of(x[i]);
+      lo[i] = lower(lo[i], key);
+      hi[i] = higher(hi[i], key);
+    }
+  for (int i = 0; i < LANES; i++) k = (keys){lower(k.lo, lo[i]), higher(k.hi, hi[i])};
+  return k;
+}
+
+/* What is left over is scanned as part of the last LANES elements: to see some of them twice does no harm. */
 static keys scan(const float *x, size_t count, keys k) {
-  size_t blocks = count / BLOCK;
-  k = scan_blocks(x, blocks, k);
-  for (size_t i = blocks * BLOCK; i < count; i++) {
+  size_t blocks = count / BLOCK, done = blocks * BLOCK, run = (count - done) / LANES * LANES;
+  k = scan_run(x + done, run, scan_blocks(x, blocks, k));
+  if (done + run < count && count >= LANES) return scan_run(x + count - LANES, LANES, k);
+  for (size_t i = done + run; i < count; i++) {
     int32_t key = key_of(x[i]);
     k = (keys){lower(k.lo, key), higher(k.hi, key)};
   }
@@ -91,14 +108,4 @@ float espq_minmax_absmax(const espq_minmax *m) {
   if (m->nan) return NAN;
   if (m->count == 0) return 0;
   return fmaxf(fabsf(m->min), fabsf(m->max));
-}
-
-void espq_minmax_channels(const float *weight, int64_t outer, int64_t channels, int64_t inner, float *absmax) {
-  for (int64_t c = 0; c < channels; c++) absmax[c] = 0;
-  for (int64_t o = 0; o < outer; o++)
-    for (int64_t c = 0; c < channels; c++, weight += inner)
-      for (int64_t i = 0; i < inner; i++) { /* a NaN, once there, stays: no comparison with it holds */
-        float a = fabsf(weight[i]);
-        if (a > absmax[c] || isnan(a)) absmax[c] = a;
-      }
 }

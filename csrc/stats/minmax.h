@@ -35,8 +35,4 @@ void espq_minmax_merge(espq_minmax *m, const espq_minmax *other);
 /* max(|min|, |max|); 0 for no element, NaN if one of them was NaN. */
 float espq_minmax_absmax(const espq_minmax *m);
 
-/* absmax[c] of a weight of shape outer x channels x inner (a Conv: 1 x O x rest, a Gemm whose axis
- * 1 is the output: K x N x 1). All sizes at least 1. */
-void espq_minmax_channels(const float *weight, int64_t outer, int64_t channels, int64_t inner, float *absmax);
-
 #endif

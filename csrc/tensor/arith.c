@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
 
 /* --- float32, element by element --- */
 
@@ -195,7 +196,34 @@ espq_number espq_arith_sum(const espq_tensor *t) {
 
 double espq_arith_mean(const espq_tensor *t) { return sum_of_doubles(t) / (double)t->count; }
 
+enum { LANES = 16 }; /* of loops that compilers make vectors of */
+
+static uint32_t magnitude_bits(const float *x) {
+  uint32_t bits;
+  memcpy(&bits, x, sizeof bits);
+  return bits & INT32_MAX;
+}
+
+/* Floats without their sign have the order of their bits, and NaN is above all numbers. Returns the largest of the
+ * bits, `most` being one of them. */
+static uint32_t maxabs_run(const float *x, int64_t n, uint32_t most) {
+  uint32_t lane[LANES] = {0};
+  int64_t i = 0;
+  for (; i + LANES <= n; i += LANES)
+    for (int k = 0; k < LANES; k++) {
+      uint32_t bits = magnitude_bits(x + i + k);
+      lane[k] = bits > lane[k] ? bits : lane[k];
+    }
+  for (int k = 0; k < LANES; k++) most = lane[k] > most ? lane[k] : most;
+  for (; i < n; i++) most = magnitude_bits(x + i) > most ? magnitude_bits(x + i) : most;
+  return most;
+}
+
 bool espq_arith_is_finite(const espq_tensor *t) {
+  if (t->dtype == ESPQ_F32) {
+    static const float infinity = INFINITY;
+    return maxabs_run(t->data, t->count, 0) < magnitude_bits(&infinity);
+  }
   if (!espq_dtype_is_float(t->dtype)) return true;
   EACH_BLOCK(t, x, n, {
     for (int64_t i = 0; i < n; i++)
@@ -227,18 +255,12 @@ static around split(const espq_tensor *t, int axis) {
   return s;
 }
 
-static float maxabs_run(const float *x, int64_t n, float most) {
-  for (int64_t i = 0; i < n; i++)
-    if (fabsf(x[i]) > most || isnan(x[i])) most = fabsf(x[i]);
-  return most;
-}
-
 espq_status espq_arith_maxabs_axis(const espq_tensor *t, int axis, espq_tensor **out, espq_error *err) {
   around s = split(t, axis);
   espq_status status = expect_f32(t, err);
   if (!status) status = espq_tensor_new(ESPQ_F32, 1, &s.n, out, err);
   if (status) return status;
-  float *most = (*out)->data;
+  uint32_t *most = (*out)->data; /* bits of the floats */
   for (int64_t k = 0; k < s.n; k++) most[k] = 0;
   for (int64_t o = 0; o < s.outer; o++)
     for (int64_t k = 0; k < s.n; k++)

@@ -111,25 +111,11 @@ static void layouts(void) {
   CHECK(m.count == 0);
 }
 
-static void channels(void) {
-  float w[2 * 3 * 4], conv[3], gemm[4];
-  for (int i = 0; i < 24; i++) w[i] = (float)(i % 2 ? i : -i);
-  espq_minmax_channels(w, 1, 3, 8, conv);
-  CHECK(conv[0] == 7 && conv[1] == 15 && conv[2] == 23);
-  espq_minmax_channels(w, 6, 4, 1, gemm);
-  CHECK(gemm[0] == 20 && gemm[1] == 21 && gemm[2] == 22 && gemm[3] == 23);
-  w[0] = NAN, w[9] = INFINITY;
-  for (int i = 16; i < 24; i++) w[i] = -0.0f;
-  espq_minmax_channels(w, 1, 3, 8, conv);
-  CHECK(isnan(conv[0]) && conv[1] == INFINITY && conv[2] == 0 && !signbit(conv[2]));
-}
-
 int main(void) {
   lengths_and_alignments();
   every_place();
   special_values();
   merging();
   layouts();
-  channels();
   return check_report();
 }
