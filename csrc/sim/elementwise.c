@@ -48,14 +48,8 @@ typedef struct add_step {
   uint8_t flip; /* int8: from the storage format to offset binary */
 } add_step;
 
-/* What the first clamp changes would saturate anyway; after it a left shift of 16 fits 32 bits. */
 ESPQ_BODY int32_t add_lane(const add_step *s, int32_t a, int32_t b) {
-  int32_t v = ((a >> s->right_a) + (b >> s->right_b)) >> s->scale.right;
-  v = v < s->scale.lo ? s->scale.lo : v;
-  v = v > s->scale.hi ? s->scale.hi : v;
-  v = (int32_t)((uint32_t)v << s->scale.left);
-  v = v < s->scale.lo ? s->scale.lo : v;
-  return v > s->scale.hi ? s->scale.hi : v;
+  return espq_lanes_floor(&s->scale, (a >> s->right_a) + (b >> s->right_b));
 }
 
 /* The block goes through memory of its own, so that out may be an operand. */

@@ -37,6 +37,17 @@ typedef struct espq_lanes_scale {
   int32_t lo, hi;
 } espq_lanes_scale;
 
+/* The same for one v and a floor. What the first clamp changes would saturate anyway; after it a left shift of 16 fits
+ * 32 bits. */
+static inline int32_t espq_lanes_floor(const espq_lanes_scale *s, int32_t v) {
+  v >>= s->right;
+  v = v < s->lo ? s->lo : v;
+  v = v > s->hi ? s->hi : v;
+  v = (int32_t)((uint32_t)v << s->left);
+  v = v < s->lo ? s->lo : v;
+  return v > s->hi ? s->hi : v;
+}
+
 espq_lanes_scale espq_lanes_scale_to(espq_rounding rounding, int64_t right, int bits);
 void espq_lanes_apply(espq_isa isa, const espq_lanes_scale *scale, int n, espq_lanes *lanes);
 

@@ -16,6 +16,25 @@ typedef struct walk {
 
 /* --- one run of elements --- */
 
+/* Two of every element: 16 at a time, which is what compilers make vectors of. */
+#define TWICE(type)                                                            \
+  {                                                                            \
+    const type *in = (const type *)(const void *)src;                          \
+    type *out = (type *)(void *)dst;                                           \
+    for (; n >= 16; n -= 16, in += 16, out += 32)                              \
+      for (int k = 0; k < 16; k++) out[2 * k] = in[k], out[2 * k + 1] = in[k]; \
+    for (; n > 0; n--, in++, out += 2) out[0] = out[1] = *in;                  \
+  }
+
+static void copy_twice(size_t size, int64_t n, const unsigned char *restrict src, unsigned char *restrict dst) {
+  switch (size) {
+    case 1: TWICE(uint8_t) break;
+    case 2: TWICE(uint16_t) break;
+    case 4: TWICE(uint32_t) break;
+    default: TWICE(uint64_t)
+  }
+}
+
 #define RUN(bytes)                             \
   for (; n > 0; n--, src += from, dst += to) { \
     unsigned char element[bytes];              \
@@ -59,12 +78,39 @@ static void copy_plane(const walk *w, const unsigned char *src, unsigned char *d
   }
 }
 
+/* The last two axes repeat each element of a run, as nearest-neighbour resizing by 2 does. */
+static bool is_twice(const walk *w, int axis) {
+  int64_t size = (int64_t)w->size;
+  return axis == w->rank - 2 && w->dim[axis + 1] == 2 && w->from[axis + 1] == 0 && w->to[axis + 1] == size &&
+         w->from[axis] == size && w->to[axis] == 2 * size && (size == 1 || size == 2 || size == 4 || size == 8);
+}
+
+static void copy_axes(const walk *w, int axis, const unsigned char *src, unsigned char *dst);
+
+/* What repeats is put together once and then copied, if it lies in one piece. */
+static bool copy_repeats(const walk *w, int axis, const unsigned char *src, unsigned char *dst) {
+  int64_t bytes = (int64_t)w->size;
+  if (w->from[axis] != 0) return false;
+  for (int i = w->rank - 1; i > axis; i--) {
+    if (w->to[i] != bytes) return false;
+    bytes *= w->dim[i];
+  }
+  if (w->to[axis] != bytes) return false;
+  copy_axes(w, axis + 1, src, dst);
+  for (int64_t i = 1; i < w->dim[axis]; i++) memcpy(dst + i * bytes, dst, (size_t)bytes);
+  return true;
+}
+
 static void copy_axes(const walk *w, int axis, const unsigned char *src, unsigned char *dst) {
   int left = w->rank - axis;
   if (left == 0) {
     memcpy(dst, src, w->size);
   } else if (left == 1) {
     copy_run(w->size, w->dim[axis], src, w->from[axis], dst, w->to[axis]);
+  } else if (is_twice(w, axis)) {
+    copy_twice(w->size, w->dim[axis], src, dst);
+  } else if (copy_repeats(w, axis, src, dst)) {
+    return;
   } else if (left == 2 && w->from[axis + 1] != (int64_t)w->size && w->from[axis + 1] != 0) {
     copy_plane(w, src, dst);
   } else {

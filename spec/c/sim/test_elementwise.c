@@ -189,6 +189,23 @@ static void test_prelu(int pixels, int channels, int slope_limit) {
   free(x), free(y), free(slopes);
 }
 
+/* Every int8 with every slope of int8, and shifts around those that 16 bits are enough for. */
+static void test_prelu_of_int8(espq_sim_format format, int exponent) {
+  enum { N = 256 };
+  int32_t slopes[N];
+  void *x = array_new(format, N * N), *y = array_new(format, N * N);
+  for (int i = 0; i < N * N; i++) array_set(format, x, i, i / N - 128);
+  for (int i = 0; i < N; i++) slopes[i] = i - 128;
+  for (int isa = 0; isa <= (int)espq_isa_detect(); isa++) {
+    bool good = true;
+    espq_sim_prelu(format, N, N, x, slopes, exponent, y, (espq_isa)isa);
+    for (int i = 0; i < N * N; i++)
+      good &= array_get(format, y, i) == naive_leaky(i / N - 128, slopes[i % N], exponent, 8);
+    CHECK(good);
+  }
+  free(x), free(y);
+}
+
 static void test_relu(int count) {
   for (int f = 0; f < 3; f++) {
     espq_sim_format format = (espq_sim_format)f;
@@ -218,6 +235,10 @@ int main(void) {
     test_prelu(random_between(1, 40), random_between(1, 40), i % 2 ? 300 : INT_MAX / 2);
   }
   test_prelu(3, 1040, 128);
+  for (int exponent = -18; exponent <= 2; exponent++) {
+    test_prelu_of_int8(ESPQ_SIM_I8, exponent);
+    test_prelu_of_int8(ESPQ_SIM_I8_OFFSET, exponent);
+  }
   for (int i = 0; i < 11; i++) test_relu(counts[i]);
   test_hostile();
   return check_report();

@@ -172,6 +172,8 @@ static void test_size(size_t size) {
   test_slice(size, 1, (int64_t[]){5}, (int64_t[]){5}, (int64_t[]){1}, (int64_t[]){0});
   test_expand(size, 3, (int64_t[]){3, 1, 5}, 4, (int64_t[]){2, 3, 4, 5});
   test_expand(size, 2, (int64_t[]){3, 1}, 2, (int64_t[]){3, 600});
+  for (int64_t n = 1; n <= 40; n++) /* rows and columns twice, as nearest-neighbour resizing by 2 */
+    test_expand(size, 5, (int64_t[]){3, 1 + n % 5, 1, n, 1}, 5, (int64_t[]){3, 1 + n % 5, 2, n, 2});
   test_expand(size, 0, NULL, 2, (int64_t[]){3, 4});
   test_expand(size, 1, (int64_t[]){1}, 1, (int64_t[]){0});
   test_pad(size, 3, (int64_t[]){2, 3, 4}, (int64_t[]){1, 2, 3}, (int64_t[]){0, 1, 2});
