@@ -30,6 +30,17 @@ describe("errors", function()
     assert.equal(first, err)
   end)
 
+  it("pass lack of memory on through errors.pcall, and nothing else", function()
+    for _, raised in ipairs { "not enough memory", errors.new("memory", "t: not enough memory") } do
+      local ok, err = pcall(errors.pcall, error, raised, 0)
+      assert.same({ false, raised }, { ok, err })
+    end
+    for _, raised in ipairs { "no", errors.new("io", "not enough memory"), {}, false } do
+      assert.same({ true, false, raised }, { pcall(errors.pcall, error, raised, 0) })
+    end
+    assert.same({ true, 1, 2 }, { errors.pcall(function(...) return ... end, 1, 2) })
+  end)
+
   it("have documented exit codes", function()
     local codes = {}
     for _, code in ipairs { "io", "format", "unsupported", "limit", "memory", "bug", "never heard of" } do

@@ -2,8 +2,9 @@
  *
  * Reading takes regular files only: a directory, a pipe or a device is refused, never waited for. Writing
  * is atomic: a new file beside the old one takes its name when it is complete and on the disk, so that
- * a full disk or a crash leaves either the old file or the new one. A symbolic link to a file is replaced, not
- * followed. Every error is ESPQ_EIO (or ELIMIT, EMEMORY) and names the path and the system's reason.
+ * a full disk or a crash leaves either the old file or the new one. The new file is called .espquant-<digits>.tmp
+ * until then; one that a killed process has left is removed when its target is written again. A symbolic link to a file
+ * is replaced, not followed. Every error is ESPQ_EIO (or ELIMIT, EMEMORY) and names the path and the system's reason.
  *
  *   unsigned char *bytes;
  *   size_t size;
@@ -16,6 +17,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/error.h"
 
@@ -38,9 +40,30 @@ espq_status espq_file_write(const char *path, const void *bytes, size_t size, es
 
 /* The same for what is never whole in memory: source(context, sink, err) puts the bytes, in order, into the sink. */
 typedef struct espq_file_sink espq_file_sink;
+typedef espq_status espq_file_source(void *context, espq_file_sink *sink, espq_error *err);
 espq_status espq_file_put(espq_file_sink *sink, const void *bytes, size_t size, espq_error *err);
-espq_status espq_file_write_from(const char *path,
-                                 espq_status (*source)(void *context, espq_file_sink *sink, espq_error *err),
-                                 void *context, espq_error *err);
+espq_status espq_file_write_from(const char *path, espq_file_source *source, void *context, espq_error *err);
+
+/* Files that belong together: all are complete on the disk before the first one takes its name, and when a later one
+ * cannot, those before it get their old files back. Only a crash between two of these last steps can leave new files
+ * beside old ones. */
+typedef struct espq_file_new {
+  const char *path;
+  espq_file_source *source;
+  void *context;
+} espq_file_new;
+espq_status espq_files_write(const espq_file_new *files, size_t count, espq_error *err);
+
+/* A source that puts one block. */
+typedef struct espq_file_block {
+  const void *bytes;
+  size_t size;
+} espq_file_block;
+espq_status espq_file_put_block(void *block, espq_file_sink *sink, espq_error *err);
+
+/* For who opens files: ESPQ_EIO (EMEMORY for ENOMEM) with the path, "cannot `doing`" and the system's reason. */
+espq_status espq_file_fail(espq_error *err, const char *path, const char *doing, int number);
+/* What has this mode is no regular file. */
+espq_status espq_file_fail_kind(espq_error *err, const char *path, mode_t mode);
 
 #endif

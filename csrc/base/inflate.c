@@ -16,6 +16,16 @@ typedef struct unpacker {
   size_t size, capacity, limit;
 } unpacker;
 
+static void *allocate(void *opaque, uInt items, uInt size) {
+  (void)opaque;
+  return espq_alloc((size_t)items * size);
+}
+
+static void release(void *opaque, void *block) {
+  (void)opaque;
+  espq_free(block);
+}
+
 /* Makes room for more output: twice as much, at most one byte more than the limit, which shows that it is passed. */
 static espq_status make_room(unpacker *u, espq_error *err) {
   size_t most = u->limit == SIZE_MAX ? SIZE_MAX : u->limit + 1;
@@ -72,7 +82,8 @@ static espq_status unpack(unpacker *u, espq_error *err) {
 
 espq_status espq_inflate(const void *packed, size_t packed_size, size_t limit, bool raw, unsigned char **bytes,
                          size_t *size, espq_error *err) {
-  unpacker u = {.packed = packed, .packed_left = packed_size, .limit = limit};
+  unpacker u = {
+      .z = {.zalloc = allocate, .zfree = release}, .packed = packed, .packed_left = packed_size, .limit = limit};
   int code = inflateInit2(&u.z, raw ? -MAX_WBITS : MAX_WBITS);
   if (code != Z_OK) return code == Z_MEM_ERROR ? espq_fail_memory(err) : espq_fail(err, ESPQ_EBUG, "zlib: %d", code);
   espq_status status = unpack(&u, err);

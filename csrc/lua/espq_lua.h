@@ -5,8 +5,8 @@
  *   espq_lua_newblock), then checks its arguments, then calls the core, then charges the bytes. Between the last
  *   check and the last use of a checked pointer nothing is pushed: a collection could run a finalizer that closes it.
  * - Every C resource belongs to a userdata before the next call that can raise.
- * - Misuse raises. What the world got wrong (file, format, limit, memory, shapes) is espq_lua_fail:
- *   nil, message, code.
+ * - Misuse raises. What the world got wrong (file, format, limit, shapes) is espq_lua_fail: nil, message, code.
+ *   Lack of memory raises, as Lua's own does: an error object of espquant.errors with the code "memory".
  *
  *   static int tensor_copy(lua_State *L) {
  *     espq_tensor **out = espq_lua_result(L, 1), *t = espq_lua_checktensor(L, 1);
@@ -39,7 +39,8 @@ void espq_lua_open_pack(lua_State *L);
 void espq_lua_open_image(lua_State *L);
 
 /* --- status.c --- */
-int espq_lua_fail(lua_State *L, const espq_error *err);                     /* pushes nil, message, code; 3 */
+int espq_lua_fail(lua_State *L, const espq_error *err); /* pushes nil, message, code; 3. Raises for ESPQ_EMEMORY */
+int espq_lua_out_of_memory(lua_State *L);               /* raises */
 int espq_lua_done(lua_State *L, espq_status status, const espq_error *err); /* true, or as espq_lua_fail */
 int espq_lua_raise(lua_State *L, const espq_error *err);                    /* never returns */
 /* Tells the collector about bytes that only C sees, so that it works as hard as if they were Lua's. Comes last. */

@@ -69,6 +69,32 @@ static int core_write_file(lua_State *L) {
   return espq_lua_done(L, status, &err);
 }
 
+enum { MOST_FILES = 1 << 16 };
+
+static const char *string_at(lua_State *L, int arg, int i, size_t *size) {
+  if (lua_rawgeti(L, arg, i) != LUA_TSTRING) luaL_argerror(L, arg, "a list of strings expected");
+  const char *text = lua_tolstring(L, -1, size);
+  lua_pop(L, 1); /* the list keeps it */
+  return text;
+}
+
+/* core.write_files(paths, texts): files that belong together, each the whole; or nothing changes. */
+static int core_write_files(lua_State *L) {
+  int n = espq_lua_checklist(L, 1, MOST_FILES);
+  luaL_argcheck(L, espq_lua_checklist(L, 2, MOST_FILES) == n, 2, "as many texts as paths expected");
+  espq_file_new *files = espq_lua_scratch(L, (size_t)n, sizeof *files);
+  espq_file_block *blocks = espq_lua_scratch(L, (size_t)n, sizeof *blocks);
+  for (int i = 0; i < n; i++) {
+    size_t size;
+    blocks[i].bytes = string_at(L, 2, i + 1, &blocks[i].size);
+    files[i] = (espq_file_new){string_at(L, 1, i + 1, &size), espq_file_put_block, &blocks[i]};
+    luaL_argcheck(L, strlen(files[i].path) == size, 1, "names without zero bytes expected");
+  }
+  espq_error err;
+  espq_status status = espq_files_write(files, (size_t)n, &err);
+  return espq_lua_done(L, status, &err);
+}
+
 /* core.inflate(bytes[, limit[, raw]]) */
 static int core_inflate(lua_State *L) {
   size_t packed_size, size = 0;
@@ -176,6 +202,7 @@ void espq_lua_open_files(lua_State *L) {
                                        {"make_folder", core_make_folder},
                                        {"aes128_ctr", core_aes128_ctr},
                                        {"write_file", core_write_file},
+                                       {"write_files", core_write_files},
                                        {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }

@@ -46,7 +46,7 @@ void espq_lua_setgraph(lua_State *L, espq_lua_graph *g, espq_graph *graph) {
   g->refs = espq_alloc(sizeof *g->refs);
   if (!g->refs) {
     espq_graph_free(graph);
-    luaL_error(L, "not enough memory");
+    espq_lua_out_of_memory(L);
   }
   *g->refs = 1;
   g->graph = graph;
@@ -176,7 +176,7 @@ static int graph_ir_version(lua_State *L) {
 static const char *own_text(lua_State *L) {
   const char *text = espq_lua_checkname(L, 2);
   const char *copy = espq_arena_strdup(espq_lua_checkgraph(L, 1)->graph->arena, text);
-  if (!copy) luaL_error(L, "not enough memory");
+  if (!copy) espq_lua_out_of_memory(L);
   return copy;
 }
 
@@ -400,7 +400,7 @@ static int graph_tostring(lua_State *L) {
     return 1;
   }
   *text = espq_graph_print(g->graph);
-  if (!*text) return luaL_error(L, "not enough memory");
+  if (!*text) return espq_lua_out_of_memory(L);
   size_t size = strlen(*text);
   if (size && ((char *)*text)[size - 1] == '\n') size--;
   lua_pushlstring(L, *text, size);

@@ -141,6 +141,6 @@ void **espq_lua_newblock(lua_State *L) {
 void *espq_lua_scratch(lua_State *L, size_t count, size_t size) {
   void **block = espq_lua_newblock(L);
   *block = espq_calloc(count, size);
-  if (!*block) luaL_error(L, "not enough memory");
+  if (!*block) espq_lua_out_of_memory(L);
   return *block;
 }

@@ -45,7 +45,7 @@ static int node_set_name(lua_State *L) {
   const char *name = espq_lua_checkname(L, 2);
   const espq_lua_handle *h = espq_lua_checknode(L, 1);
   const char *own = espq_arena_strdup(h->owner->graph->arena, name);
-  if (!own) return luaL_error(L, "not enough memory");
+  if (!own) return espq_lua_out_of_memory(L);
   check(L)->name = own;
   return 0;
 }

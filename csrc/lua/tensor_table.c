@@ -228,7 +228,7 @@ int espq_lua_tensor_tostring(lua_State *L) {
     return 1;
   }
   *block = tensor_text(t);
-  if (!*block) return luaL_error(L, "not enough memory");
+  if (!*block) return espq_lua_out_of_memory(L);
   lua_pushstring(L, *block);
   return 1;
 }

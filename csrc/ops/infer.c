@@ -181,6 +181,7 @@ static espq_status infer_nodes(const espq_graph *g, espq_typed_shape *values, bo
     espq_status status = infer_node(g, id, values, made, &one);
     if (!status) continue;
     if (!first) first = status;
+    if (status == ESPQ_EMEMORY) problems.failed = true;
     espq_text_add(&problems, "%s; ", one.text);
   }
   return espq_fail_problems(&problems, first, "", err);
@@ -207,8 +208,9 @@ static const char *batch_symbol(const espq_graph *g) {
   return v && v->shape.rank > 0 && v->shape.dim[0] < 0 ? v->symbol[0] : NULL;
 }
 
-/* Shapes for this batch, as far as they are known; what does not fit it stays unknown. */
-static void infer_for(const espq_graph *g, int64_t batch, espq_shape *inputs, espq_typed_shape *values) {
+/* Shapes for this batch, as far as they are known; what does not fit it stays unknown. Fails for lack of memory only. */
+static espq_status infer_for(const espq_graph *g, int64_t batch, espq_shape *inputs, espq_typed_shape *values,
+                             espq_error *err) {
   espq_error ignored;
   for (size_t i = 0; i < g->ninputs; i++) {
     const espq_value *v = &g->values[g->inputs[i]];
@@ -216,7 +218,8 @@ static void infer_for(const espq_graph *g, int64_t batch, espq_shape *inputs, es
     if (v->shape.rank > 0 && v->shape.dim[0] < 0 && v->symbol[0] && !strcmp(v->symbol[0], batch_symbol(g)))
       inputs[i].dim[0] = batch;
   }
-  espq_ops_infer_at(g, inputs, values, &ignored);
+  bool failed = espq_ops_infer_at(g, inputs, values, &ignored) == ESPQ_EMEMORY;
+  return failed ? espq_fail_memory(err) : ESPQ_OK;
 }
 
 /* Whether what the file claims is all that is known of the node's results. */
@@ -231,9 +234,10 @@ static espq_status carry_symbol(espq_graph *g, espq_error *err) {
   const char *symbol = batch_symbol(g);
   espq_shape *inputs = espq_calloc(g->ninputs, sizeof *inputs);
   espq_typed_shape *values = espq_calloc(BATCHES * g->nvalues, sizeof *values);
-  for (int b = 0; symbol && inputs && values && b < BATCHES; b++)
-    infer_for(g, batches[b], inputs, values + (size_t)b * g->nvalues);
-  for (size_t i = 0; i < g->nvalues && inputs && values; i++) {
+  espq_status status = inputs && values ? ESPQ_OK : espq_fail_memory(err);
+  for (int b = 0; symbol && !status && b < BATCHES; b++)
+    status = infer_for(g, batches[b], inputs, values + (size_t)b * g->nvalues, err);
+  for (size_t i = 0; i < g->nvalues && !status; i++) {
     espq_value *v = &g->values[i];
     if (!v->alive || v->producer == ESPQ_NONE || is_claimed(g, &g->nodes[v->producer])) continue;
     bool open = symbol && v->shape.rank > 0 && v->shape.dim[0] < 0;
@@ -241,7 +245,6 @@ static espq_status carry_symbol(espq_graph *g, espq_error *err) {
     memset(v->symbol, 0, sizeof v->symbol);
     if (open) v->symbol[0] = symbol;
   }
-  espq_status status = inputs && values ? ESPQ_OK : espq_fail_memory(err);
   espq_free(inputs);
   espq_free(values);
   return status;

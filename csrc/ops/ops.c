@@ -54,16 +54,18 @@ espq_status espq_ops_verify(espq_graph *graph, espq_error *err) {
     espq_error one;
     char label[256];
     const char *domain = n->domain;
-    if (n->op && espq_node_check_form(graph, n, &one)) {
+    espq_status form = n->op ? espq_node_check_form(graph, n, &one) : ESPQ_OK;
+    if (form == ESPQ_EMEMORY) wrong.failed = true;
+    else if (form) {
       espq_text_add(&wrong, "%s; ", one.text);
-      if (one.status == ESPQ_EUNSUPPORTED) worst = ESPQ_EUNSUPPORTED;
+      if (form == ESPQ_EUNSUPPORTED) worst = ESPQ_EUNSUPPORTED;
     }
     if (!n->op)
       espq_text_add(&unknown, "%s%s%s%s; ", espq_node_label(graph, n, label, sizeof label),
                     domain[0] ? " (domain '" : "", domain, domain[0] ? "')" : "");
   }
   espq_status status = espq_fail_problems(&unknown, ESPQ_EUNSUPPORTED, "operators that espquant does not know: ", err);
-  if (status) {
+  if (status && !wrong.failed) {
     espq_free(wrong.data);
     return status;
   }

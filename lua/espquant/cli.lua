@@ -49,6 +49,7 @@ end
 -- Our errors and other error objects explain themselves; a plain message gets a traceback, as in lua.
 local function message_handler(err)
   if errors.is(err) then return err end
+  if errors.is_memory(err) then return errors.new("memory", "not enough memory") end
   if type(err) == "string" or type(err) == "number" then return debug.traceback(tostring(err), 2) end
   local mt = getmetatable(err)
   return mt and mt.__tostring and tostring(err) or ("(error object is a %s value)"):format(type(err))
@@ -59,7 +60,7 @@ local function report(err, other)
   complain(tostring(err))
   if errors.is(err) then return errors.exit_code(err.code) end
   if err:match "^[^\n]*interrupted!" then return EXIT.interrupted end
-  if err:match "^not enough memory" then return EXIT.memory end
+  if errors.is_memory(err) then return EXIT.memory end
   return other
 end
 
@@ -179,21 +180,25 @@ local function command_result(ok, result, message, code)
   return result == true and EXIT.ok or result == false and EXIT.no or result
 end
 
---- Runs a command (its module) with a list of arguments and returns the exit code.
-function M.run_command(command, arguments)
+local function parse_and_run(command, arguments)
   local parser, help_asked = make_parser(command)
   local ok, parsed, args = pcall(parser.pparse, parser, arguments)
   if help_asked() then
     io.stdout:write(parser:get_help(), "\n")
     return EXIT.ok
   elseif not ok then
-    return report(parsed, EXIT.bug)
+    error(parsed, 0)
   elseif not parsed then
     complain(("%s (espquant %s --help)"):format(args, command.name))
     return EXIT.usage
   end
   local streams = { stdin = io.stdin, stdout = io.stdout, stderr = io.stderr }
-  return command_result(xpcall(command.run, message_handler, args, streams))
+  return command.run(args, streams)
+end
+
+--- Runs a command (its module) with a list of arguments and returns the exit code.
+function M.run_command(command, arguments)
+  return command_result(xpcall(parse_and_run, message_handler, command, arguments))
 end
 
 local function help(words)
@@ -312,7 +317,8 @@ end
 
 --- Runs a command line (`argv` as Lua's `arg`) and returns the exit code of the process.
 function M.main(argv)
-  local status = run_line(argv)
+  local done, status = xpcall(run_line, message_handler, argv)
+  if not done then status = report(status, EXIT.bug) end
   local ok, message = io.stdout:flush()
   if ok or status ~= EXIT.ok then return status end
   complain("cannot write to standard output: " .. message)

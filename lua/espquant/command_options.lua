@@ -103,7 +103,7 @@ local function config_of(args)
   local given, message, code = config.decode(bytes)
   if not given then errors.raise(code, ("%s: %s"):format(args.config, message)) end
   given.bits, given.runtime = given.bits or "int8", given.runtime or "v3"
-  local ok, wrong = pcall(options.parse, { given }, { "bits" }, CONFIG_OPTIONS)
+  local ok, wrong = errors.pcall(options.parse, { given }, { "bits" }, CONFIG_OPTIONS)
   if not ok then errors.raise("format", ("%s: %s"):format(args.config, wrong)) end
   return given
 end
@@ -125,14 +125,14 @@ end
 
 --- Options that are allowed one by one but not together: the reason, or nil.
 function M.conflict(o)
-  local ok, reason = pcall(options.check_combination, o)
+  local ok, reason = errors.pcall(options.check_combination, o)
   return not ok and reason or nil
 end
 
 --- The reason that the runtime does not have the target that was given, or nil.
 function M.wrong_target(settings)
   if not settings.target then return nil end
-  local ok, reason = pcall(options.check, "target", settings.target, settings.runtime or "v1")
+  local ok, reason = errors.pcall(options.check, "target", settings.target, settings.runtime or "v1")
   return not ok and reason or nil
 end
 

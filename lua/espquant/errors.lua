@@ -4,7 +4,8 @@
 ---
 ---     local model = errors.check(core.onnx_load(path))      -- raises {code = "io", message = ...}
 ---
---- `code` is "io", "format", "unsupported", "limit", "memory" or "bug".
+--- `code` is "io", "format", "unsupported", "limit", "memory" or "bug". Lack of memory is raised by native names too, as
+--- Lua itself does: by the C module as an error object with the code "memory", by Lua as "not enough memory".
 
 local M = {}
 
@@ -46,6 +47,22 @@ end
 --- True for an object made by `errors.new`.
 function M.is(value)
   return getmetatable(value) == Error
+end
+
+--- Whether this was raised for lack of memory: by Lua, which raises a string, or by the C module.
+function M.is_memory(value)
+  if type(value) == "string" then return value:find "not enough memory$" ~= nil end
+  return M.is(value) and value.code == "memory"
+end
+
+local function settle(ok, ...)
+  if not ok and M.is_memory(...) then error(..., 0) end
+  return ok, ...
+end
+
+--- As pcall, for callers that take a failure for an answer: lack of memory is none and goes on rising.
+function M.pcall(f, ...)
+  return settle(pcall(f, ...))
 end
 
 --- Raises a new error object.

@@ -7,6 +7,7 @@
 --- channel are the P4's; `read` takes the chip where the user tells it.
 
 local core = require "espquant.core"
+local errors = require "espquant.errors"
 local filters = require "espquant.espdl_filters"
 local operand = require "espquant.espdl_operand"
 local tensors = require "espquant.espdl_tensors"
@@ -270,7 +271,7 @@ function Reader:read_nodes()
     if not (node.op_type and node.output and (node.output[1] or "") ~= "") then
       self:problem("node %d has no operator or no output", i)
     else
-      local ok, why = pcall(self.add_node, self, node)
+      local ok, why = errors.pcall(self.add_node, self, node)
       if not ok then self:problem("%s '%s': %s", node.op_type, node.name or "", tostring(why)) end
       ok, why = self.graph:infer_shapes()
       if not ok then self:problem("%s '%s': %s", node.op_type, node.name or "", why) end

@@ -266,8 +266,8 @@ function M.decode(text, limits)
   reader.decode_max_depth(limits and limits.depth or M.limits.depth)
   local ok, value = pcall(reader.decode, text)
   if not ok then
-    local code = value:find("too many nested", 1, true) and "limit" or "format"
-    return nil, "json: " .. value, value == "not enough memory" and "memory" or code
+    if value == "not enough memory" then error(value, 0) end
+    return nil, "json: " .. value, value:find("too many nested", 1, true) and "limit" or "format"
   end
   local repeated = find_repeated_key(text, reader.decode)
   if repeated then

@@ -11,7 +11,7 @@ local M = {}
 
 local Fault = {}
 
---- Leaves the decoder. `code` is one of "io", "format", "unsupported", "limit", "memory".
+--- Leaves the decoder. `code` is one of "io", "format", "unsupported", "limit".
 function M.raise(code, format, ...)
   error(setmetatable({ code = code, message = format:format(...) }, Fault), 0)
 end
@@ -23,9 +23,6 @@ local function settle(ok, ...)
   local err = ...
   if getmetatable(err) == Fault then
     return nil, err.message, err.code
-  end
-  if err == "not enough memory" then
-    return nil, err, "memory"
   end
   error(err, 0)
 end

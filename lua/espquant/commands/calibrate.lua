@@ -2,6 +2,7 @@
 
 local Calibrator = require "espquant.calibrator"
 local command = require "espquant.command"
+local errors = require "espquant.errors"
 local json = require "espquant.json"
 local options = require "espquant.quant.options"
 
@@ -12,7 +13,7 @@ local function input_exponent(text)
   local name, value = text:match "^(.+)=([^=]*)$"
   value = value or text
   local e = value == "measured" and value or math.tointeger(tonumber(value))
-  if not e or not pcall(options.check, "input_exponent", e) then
+  if not e or not errors.pcall(options.check, "input_exponent", e) then
     return nil, ("'%s' is no exponent from -64 to 64, nor 'measured'"):format(value)
   end
   return { name = name, exponent = e }

@@ -117,7 +117,7 @@ end
 
 function M.run(args, streams)
   local t = command.table(args.table)
-  local ok, eva = pcall(Evaluator, command.simulation(args, t))
+  local ok, eva = errors.pcall(Evaluator, command.simulation(args, t))
   if not ok then return command.usage(streams, eva) end
   local model = command.model(args.model, args, streams)
   command.note_other_model(args.table, t, model, streams)

@@ -102,7 +102,7 @@ local function wrong_options(args, settings)
   if args.as_float and not args.table then return "--as-float needs --table" end
   if args.accumulator and not args.table then return "--accumulator needs --table" end
   if path and not path:lower():match "%.np[yz]$" then return "--output: a name that ends in .npz or .npy expected" end
-  local ok, refusal = pcall(Evaluator, settings)
+  local ok, refusal = errors.pcall(Evaluator, settings)
   return not ok and refusal
     or path and command.overwrites(path, args.model, args.table or "", table.unpack(args.data))
 end

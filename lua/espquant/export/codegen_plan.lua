@@ -12,6 +12,7 @@
 --- A layer is {class =, header =, inputs = {ref ...}, node = | nil, value = | nil, state =, arguments = function(c)}.
 
 local core = require "espquant.core"
+local errors = require "espquant.errors"
 local rules = require "espquant.export.codegen_rules"
 
 local Plan = {}
@@ -175,7 +176,7 @@ end
 function Plan:constant(node, index, dims, order, shape)
   local input = self:q_node(node):input(index)
   local ref = { shape = shape }
-  local ok, t = pcall(spread, input.constant, { 1, table.unpack(dims) })
+  local ok, t = errors.pcall(spread, input.constant, { 1, table.unpack(dims) })
   if not ok or t.count ~= Plan.count(dims) then
     self:problem(node, "its constant '%s' is larger than its other operand", input.name)
     return ref

@@ -7,8 +7,6 @@ local core = require "espquant.core"
 
 local M = {}
 
-local NEW = ".espquant-new"
-
 --- Whether there is such a chip of ESP-DL v1: true, or nil, message, code.
 function M.check_target(target)
   local chips = {}
@@ -48,44 +46,8 @@ function M.write_then_log(o, write, ...)
   return ok
 end
 
-local function remove_new(paths)
-  for _, path in ipairs(paths) do os.remove(path .. NEW) end
-end
-
--- Messages name the file that was asked for.
-local function without_new(message, path)
-  local from, to = message:find(path .. NEW, 1, true)
-  return from and message:sub(1, from - 1) .. path .. message:sub(to + 1) or message
-end
-
--- Puts back what the first files were when a later one could not be put in place.
-local function restore(paths, old, last)
-  for i = last, 1, -1 do
-    if old[i] then core.write_file(paths[i], old[i]) else os.remove(paths[i]) end
-  end
-end
-
---- Writes texts[i] to paths[i]. All are complete on the disk under other names before the first one takes its place.
+--- Writes texts[i] to paths[i]. All are complete on the disk before the first one takes its place.
 --- True, or nil, message, code; then every file is as it was.
-function M.write(paths, texts)
-  for i, path in ipairs(paths) do
-    local ok, message, code = core.write_file(path .. NEW, texts[i])
-    if not ok then
-      remove_new(paths)
-      return nil, without_new(message, path), code
-    end
-  end
-  local old = {}
-  for i, path in ipairs(paths) do
-    old[i] = core.read_file(path)
-    local ok, reason = os.rename(path .. NEW, path)
-    if not ok then
-      remove_new(paths)
-      restore(paths, old, i - 1)
-      return nil, ("cannot write '%s': %s"):format(path, reason), "io"
-    end
-  end
-  return true
-end
+M.write = core.write_files
 
 return M

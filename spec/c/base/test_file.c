@@ -1,12 +1,15 @@
 /* Whole files in and out: what is refused, and that a failed write leaves nothing behind. */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -129,6 +132,77 @@ static void test_full_disk(void) {
   CHECK(unlink(in_folder("keep")) == 0);
 }
 
+/* The name under which the next write of "name" begins: found by making that write fail half way in a child. */
+static void leave_temp(char *temp, size_t size) {
+  pid_t child = fork();
+  if (child == 0) {
+    struct rlimit small = {10, 10};
+    signal(SIGXFSZ, SIG_DFL); /* kills the process in its write */
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    setrlimit(RLIMIT_FSIZE, &small);
+    espq_file_write(in_folder("name"), joined, 200, NULL);
+    _exit(0);
+  }
+  int status;
+  CHECK(child > 0 && waitpid(child, &status, 0) == child && WIFSIGNALED(status));
+  DIR *d = opendir(folder);
+  temp[0] = '\0';
+  for (struct dirent *e; d && (e = readdir(d));)
+    if (strncmp(e->d_name, ".espquant-", 10) == 0) snprintf(temp, size, "%s/%s", folder, e->d_name);
+  if (d) closedir(d);
+  CHECK(temp[0]);
+}
+
+/* What a killed process has left goes away with the next write of the same file; what another process is writing, or
+ * what is no file of ours, stays. */
+static void test_stale(void) {
+  espq_error err = {0};
+  struct stat st;
+  char temp[512];
+  int before = count_entries();
+  leave_temp(temp, sizeof temp);
+  CHECK(count_entries() == before + 1);
+  CHECK(espq_file_write(in_folder("other"), "x", 1, &err) == ESPQ_OK && unlink(in_folder("other")) == 0);
+  CHECK(stat(temp, &st) == 0);
+  CHECK(espq_file_write(in_folder("name"), "new", 3, &err) == ESPQ_OK);
+  CHECK(stat(temp, &st) != 0 && count_entries() == before + 1);
+
+  leave_temp(temp, sizeof temp);
+  int fd = open(temp, O_RDONLY);
+  CHECK(fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0);
+  CHECK(espq_file_write(in_folder("name"), "newer", 5, &err) == ESPQ_OK);
+  CHECK(stat(temp, &st) == 0 && stat(in_folder("name"), &st) == 0 && st.st_size == 5);
+  close(fd);
+  CHECK(unlink(temp) == 0 && symlink("name", temp) == 0);
+  CHECK(espq_file_write(in_folder("name"), "newest", 6, &err) == ESPQ_OK);
+  CHECK(lstat(temp, &st) == 0 && S_ISLNK(st.st_mode));
+  CHECK(unlink(temp) == 0 && mkfifo(temp, 0600) == 0);
+  CHECK(espq_file_write(in_folder("name"), "newest", 6, &err) == ESPQ_OK);
+  CHECK(unlink(temp) == 0 && unlink(in_folder("name")) == 0 && count_entries() == before);
+}
+
+/* Several files: when the last cannot be written, the others are as they were. */
+static void test_together(void) {
+  espq_error err = {0};
+  int before = count_entries();
+  char a[256], b[256], c[256];
+  snprintf(a, sizeof a, "%s", in_folder("first"));
+  snprintf(b, sizeof b, "%s", in_folder("second"));
+  snprintf(c, sizeof c, "%s", in_folder("third"));
+  espq_file_block text = {"new text", 8};
+  espq_file_new files[] = {
+      {a, espq_file_put_block, &text}, {b, espq_file_put_block, &text}, {c, espq_file_put_block, &text}};
+  CHECK(espq_file_write(a, "old", 3, &err) == ESPQ_OK);
+  CHECK(mkdir(c, 0700) == 0);
+  CHECK(espq_files_write(files, 3, &err) == ESPQ_EIO && strstr(err.text, "third"));
+  CHECK(try_read(a, 3, &err) == ESPQ_OK && try_read(b, 9, &err) == ESPQ_EIO && count_entries() == before + 2);
+  CHECK(rmdir(c) == 0);
+  CHECK(espq_files_write(files, 3, &err) == ESPQ_OK && count_entries() == before + 3);
+  CHECK(try_read(a, 8, &err) == ESPQ_OK && try_read(c, 8, &err) == ESPQ_OK);
+  CHECK(espq_files_write(files, 0, &err) == ESPQ_OK);
+  CHECK(unlink(a) == 0 && unlink(b) == 0 && unlink(c) == 0);
+}
+
 int main(void) {
   if (!CHECK(mkdtemp(folder) != NULL)) return check_report();
   test_round_trip();
@@ -137,6 +211,8 @@ int main(void) {
   test_write_refuses();
   test_write_over();
   test_full_disk();
+  test_stale();
+  test_together();
   CHECK(unlink(in_folder("a")) == 0);
   CHECK(rmdir(folder) == 0);
   return check_report();
