@@ -46,8 +46,8 @@ static void store(void *q, espq_dtype dtype, int64_t i, int64_t v) {
 static void quantize_slice(const float *x, int64_t count, espq_integers to, int32_t exponent, espq_isa isa, void *q) {
   espq_dtype dtype = dtype_of(to.bits);
   if (exponent == ESPQ_EXPONENT_ZERO) memset(q, 0, (size_t)count * espq_dtype_size(dtype));
-  else if (to.rounding == ESPQ_ROUND_HALF_EVEN && to.bits <= 16)
-    espq_sim_quantize(count, x, exponent, espq_sim_format_of(to.bits, ESPQ_PLAIN), q, isa);
+  else if (to.bits <= 16)
+    espq_sim_quantize_by(to.rounding, count, x, exponent, espq_sim_format_of(to.bits, ESPQ_PLAIN), q, isa);
   else
     for (int64_t i = 0; i < count; i++)
       store(q, dtype, i, espq_fixed_round(to.rounding, (double)x[i], exponent, to.bits));

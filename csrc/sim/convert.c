@@ -26,35 +26,58 @@ ESPQ_BODY void quantize_body(int n, const float *restrict x, float factor, float
     }
 }
 
+/* To the nearest, halves up. The difference to the floor is exact, but for x between -1/2 and 0, where it is above 1/2
+ * however it is rounded. */
+ESPQ_BODY void quantize_up_body(int n, const float *restrict x, float factor, float lo, float hi, int32_t *restrict q) {
+  for (int i = 0; i < n; i += 16)
+    for (int j = 0; j < 16; j++) {
+      float v = x[i + j] * factor;
+      v = v == v ? v : 0.0f;
+      v = v < lo ? lo : v;
+      v = v > hi ? hi : v;
+      int32_t below = (int32_t)v;
+      below -= (float)below > v ? 1 : 0;
+      q[i + j] = below + (v - (float)below >= 0.5f ? 1 : 0);
+    }
+}
+
 ESPQ_BODY void dequantize_body(int n, const int32_t *restrict q, float factor, float *restrict x) {
   for (int i = 0; i < n; i += 16)
     for (int j = 0; j < 16; j++) x[i + j] = (float)q[i + j] * factor;
 }
 
-ESPQ_VERSIONS(quantize, (int n, const float *restrict x, float factor, float lo, float hi, int32_t *restrict q),
-              (n, x, factor, lo, hi, q))
+#define QUANTIZE_PARAMS (int n, const float *restrict x, float factor, float lo, float hi, int32_t *restrict q)
+ESPQ_VERSIONS(quantize, QUANTIZE_PARAMS, (n, x, factor, lo, hi, q))
+ESPQ_VERSIONS(quantize_up, QUANTIZE_PARAMS, (n, x, factor, lo, hi, q))
 ESPQ_VERSIONS(dequantize, (int n, const int32_t *restrict q, float factor, float *restrict x), (n, q, factor, x))
 
-static void quantize_block(const float *x, int n, int exponent, int bits, espq_isa isa, espq_lanes *q) {
+static void quantize_block(espq_rounding rounding, const float *x, int n, int exponent, int bits, espq_isa isa,
+                           espq_lanes *q) {
   float factor;
   int done = 0;
-  if (power_of_two(-(int64_t)exponent, &factor)) {
+  if (rounding != ESPQ_ROUND_FLOOR && power_of_two(-(int64_t)exponent, &factor)) {
     done = n & ~15;
-    quantize_versions[isa](done, x, factor, (float)espq_fixed_min(bits), (float)espq_fixed_max(bits), q->v);
+    (rounding == ESPQ_ROUND_HALF_EVEN ? quantize_versions : quantize_up_versions)[isa](
+        done, x, factor, (float)espq_fixed_min(bits), (float)espq_fixed_max(bits), q->v);
   }
-  for (; done < n; done++) q->v[done] = (int32_t)espq_fixed_quantize(x[done], exponent, bits);
+  for (; done < n; done++) q->v[done] = (int32_t)espq_fixed_round(rounding, (double)x[done], exponent, bits);
   for (; done < espq_lanes_rounded(n); done++) q->v[done] = 0;
 }
 
 static int block_at(int64_t i, int64_t count) { return count - i < ESPQ_LANES ? (int)(count - i) : ESPQ_LANES; }
 
-void espq_sim_quantize(int64_t count, const float *x, int exponent, espq_sim_format format, void *q, espq_isa isa) {
+void espq_sim_quantize_by(espq_rounding rounding, int64_t count, const float *x, int exponent, espq_sim_format format,
+                          void *q, espq_isa isa) {
   espq_lanes lanes;
   for (int64_t i = 0; i < count; i += ESPQ_LANES) {
     int n = block_at(i, count);
-    quantize_block(x + i, n, exponent, espq_sim_format_bits(format), isa, &lanes);
+    quantize_block(rounding, x + i, n, exponent, espq_sim_format_bits(format), isa, &lanes);
     espq_lanes_store(isa, format, &lanes, n, q, i);
   }
+}
+
+void espq_sim_quantize(int64_t count, const float *x, int exponent, espq_sim_format format, void *q, espq_isa isa) {
+  espq_sim_quantize_by(ESPQ_ROUND_HALF_EVEN, count, x, exponent, format, q, isa);
 }
 
 void espq_sim_dequantize(int64_t count, espq_sim_format format, const void *q, int exponent, float *x, espq_isa isa) {
@@ -66,21 +89,6 @@ void espq_sim_dequantize(int64_t count, espq_sim_format format, const void *q, i
     espq_lanes_load(isa, format, q, i, 1, n, &lanes);
     dequantize_versions[isa](done, lanes.v, fast ? factor : 0.0f, x + i);
     for (; done < n; done++) x[i + done] = espq_fixed_dequantize(lanes.v[done], exponent);
-  }
-}
-
-void espq_sim_quantize_by(espq_rounding rounding, int64_t count, const float *x, int exponent, espq_sim_format format,
-                          void *q, espq_isa isa) {
-  espq_lanes lanes;
-  if (rounding == ESPQ_ROUND_HALF_EVEN) {
-    espq_sim_quantize(count, x, exponent, format, q, isa);
-    return;
-  }
-  for (int64_t i = 0; i < count; i += ESPQ_LANES) {
-    int n = block_at(i, count), bits = espq_sim_format_bits(format);
-    for (int k = 0; k < n; k++) lanes.v[k] = (int32_t)espq_fixed_round(rounding, (double)x[i + k], exponent, bits);
-    for (int k = n; k < espq_lanes_rounded(n); k++) lanes.v[k] = 0;
-    espq_lanes_store(isa, format, &lanes, n, q, i);
   }
 }
 

@@ -38,7 +38,8 @@ void espq_histogram_free(espq_histogram *h) {
 static void count_block(espq_histogram *h, espq_places *places, const espq_places_rule *rule, const float *x) {
   int64_t *even = h->table, *odd = h->table + h->bins + 1;
   int32_t place[BLOCK + ESPQ_PLACES_SLACK];
-  int n = places(x, place, rule);
+  int lowest, n = places(x, place, &lowest, rule);
+  even[0] += lowest;
   if (n % 2) even[place[--n]]++;
   for (int k = 0; k < n; k += 2) {
     even[place[k]]++;

@@ -30,7 +30,8 @@ static void bins_of_magnitudes(const float *restrict x, int32_t *restrict bin, e
   }
 }
 
-int espq_places_portable(const float *x, int32_t *place, const espq_places_rule *rule) {
+int espq_places_portable(const float *x, int32_t *place, int *lowest, const espq_places_rule *rule) {
+  *lowest = 0;
   if (rule->magnitude) bins_of_magnitudes(x, place, *rule);
   else bins_of(x, place, *rule);
   return BLOCK;

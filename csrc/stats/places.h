@@ -19,8 +19,9 @@ typedef struct espq_places_rule {
 } espq_places_rule;
 
 /* Writes the bins of ESPQ_PLACES_BLOCK elements into `place` (ESPQ_PLACES_SLACK longer), in their order, and returns
- * how many it wrote: elements that do not count are left out, or have the place after the last bin. */
-typedef int espq_places(const float *x, int32_t *place, const espq_places_rule *rule);
+ * how many it wrote: elements that do not count are left out, or have the place after the last bin. Of bin 0, in which
+ * all zeros of a histogram of magnitudes are, some may be left out as well: *lowest is their number. */
+typedef int espq_places(const float *x, int32_t *place, int *lowest, const espq_places_rule *rule);
 
 espq_places espq_places_portable;
 

@@ -6,22 +6,24 @@ local USAGE = [[
 usage: scripts/bench/run [--quick] [--models a,b] [--json] [--save FOLDER]
 
 Builds the bench models and prints for each: seconds to load, to optimize, to calibrate on 64 images with 2 threads
-(minmax, entropy; int8 per-channel); images per second of the float model and of the int8 (per-channel) and int16
-simulation with 1 and 2 threads; peak megabytes up to the end of calibration, the images included.
+(minmax, entropy; int8 per-channel); "collect", the time of the pass that observes every tensor over that of plain
+inference of the same images; images per second of the float model and of the int8 (per-channel) and int16 simulation
+with 1 and 2 threads; peak megabytes up to the end of calibration, the images included; the machine's load average.
 
   --quick        fewer images and less repetition
   --models a,b   only these; all are: %s
-  --json         one line of JSON per model, with more numbers
+  --json         one line of JSON per model, with more numbers, medians among them
   --save FOLDER  leave the models there as NAME.onnx and NAME.chip.onnx
 ]]
 
 local COLUMNS = {
   { "model", "model", "%-22s" }, { "load", "load", "%8.4f" }, { "optimize", "optimize", "%9.4f" },
   { "minmax", "minmax", "%8.3f" }, { "entropy", "entropy", "%8.3f" },
+  { "collect", "collected", "%8.2f" },
   { "float", "float_1", "%9.0f" }, { "2 thr", "float_2", "%9.0f" },
   { "int8", "int8_1", "%9.0f" }, { "2 thr", "int8_2", "%9.0f" },
   { "int16", "int16_1", "%9.0f" }, { "2 thr", "int16_2", "%9.0f" },
-  { "MB", "calibration_memory", "%7.0f" },
+  { "MB", "calibration_memory", "%7.0f" }, { "load", "load_average", "%6.2f" },
 }
 
 local launcher, here = arg[1], arg[0]:match "^(.*)/"
@@ -94,6 +96,7 @@ end
 
 local function print_row(fact)
   local cells = {}
+  if fact then fact.collected = fact.collect / fact.inference end
   for i, column in ipairs(COLUMNS) do
     local format = column[3]
     cells[i] = fact and format:format(fact[column[2]]) or format:gsub("%.%d", ""):gsub("[fs]$", "s"):format(column[1])

@@ -4,8 +4,9 @@
 ---     espquant measure.lua measure NAME float.onnx chip.onnx IMAGES SECONDS
 ---     espquant measure.lua float NAME float.onnx IMAGES SECONDS THREADS        (images per second alone)
 ---
---- Times are the best of several, as other processes only ever add to them. Throughputs are taken in turns, so that a
---- slow moment of the machine does not hit one of them alone.
+--- Times are the best of several, as other processes only ever add to them; NAME_median is the median, to tell how
+--- quiet the machine was. What is compared is taken in turns, so that a slow moment of the machine does not hit one of
+--- them alone.
 
 local core = require "espquant.core"
 local espquant = require "espquant"
@@ -16,17 +17,37 @@ local models = dofile(assert(arg[0]:match "^(.*)/", "run by its path") .. "/mode
 
 local ROUNDS, THREADS = 4, { 1, 2 }
 
--- Seconds of the fastest of n calls, and the last call's result.
-local function best_of(n, call)
-  local best, result = math.huge, {}
-  for _ = 1, n do
-    result[1] = nil
-    collectgarbage()
-    local start = core.clock()
-    result[1] = call()
-    best = math.min(best, core.clock() - start)
+local function median(list)
+  table.sort(list)
+  return (list[(#list + 1) // 2] + list[#list // 2 + 1]) / 2
+end
+
+-- Calls each of `calls`, by name, `rounds` times in turns; puts seconds of the fastest and the median into `fact`.
+-- Returns the last results by name.
+local function time_in_turns(fact, rounds, calls)
+  local seconds, results = {}, {}
+  for _ = 1, rounds do
+    for name, call in pairs(calls) do
+      results[name] = nil
+      collectgarbage()
+      local start = core.clock()
+      results[name] = call()
+      seconds[name] = seconds[name] or {}
+      table.insert(seconds[name], core.clock() - start)
+    end
   end
-  return best, result[1]
+  for name, list in pairs(seconds) do fact[name .. "_median"], fact[name] = median(list), list[1] end
+  return results
+end
+
+local function time(fact, name, rounds, call)
+  return time_in_turns(fact, rounds, { [name] = call })[name]
+end
+
+-- Processes that ran or waited, over the last minute: figures of a busy machine mean little.
+local function load_average()
+  local file <close> = assert(io.open "/proc/loadavg")
+  return file:read "n"
 end
 
 local function megabytes()
@@ -67,13 +88,33 @@ local function rate(run, images, seconds)
   return #images / best
 end
 
--- Images per second of each runner, in turns.
-local function rates(runners, images, seconds)
-  local best = {}
+-- Images per second of each runner, in turns: of the fastest run, and the median of the rounds' fastest.
+local function rates(fact, runners, images, seconds)
+  local all = {}
   for _ = 1, ROUNDS do
-    for key, run in pairs(runners) do best[key] = math.max(best[key] or 0, rate(run, images, seconds / ROUNDS)) end
+    for key, run in pairs(runners) do
+      all[key] = all[key] or {}
+      table.insert(all[key], rate(run, images, seconds / ROUNDS))
+    end
   end
-  return best
+  for key, list in pairs(all) do fact[key .. "_median"], fact[key] = median(list), list[#list] end
+end
+
+-- Inference of the graph that calibration sees, and the pass that observes what the table `t` measured.
+local function collecting(graph, images, t)
+  local names, threads = {}, THREADS[#THREADS]
+  for node in graph:nodes() do
+    for _, output in ipairs(node.outputs) do
+      if t:exponent(output.name) then names[#names + 1] = output.name end
+    end
+  end
+  for _, input in ipairs(graph.inputs) do names[#names + 1] = input.name end
+  local infer = check(core.executor(graph, { threads = threads }))
+  local exec = check(core.executor(graph, { threads = threads, outputs = {} }))
+  return {
+    inference = function() check(infer:run(images)) end,
+    collect = function() check(exec:run(images, check(core.observe_range(graph, names)), false)) end,
+  }
 end
 
 -- --- actions -------------------------------------------------------------------------------------------------------
@@ -85,16 +126,17 @@ end
 local function measure(name, float_path, chip_path, count, seconds)
   count, seconds = tonumber(count) // 1, tonumber(seconds)
   local images, fact = models.images(name, count), { model = name, images = count }
-  local float, loaded
-  fact.load, loaded = best_of(3, function() return check(espquant.onnx.load(float_path)) end)
-  fact.optimize, float = best_of(3, function() return espquant.optimizer.optimize(loaded) end)
+  local rounds = seconds < 1 and 3 or 7
+  local loaded = time(fact, "load", 3, function() return check(espquant.onnx.load(float_path)) end)
+  local float = time(fact, "optimize", 3, function() return espquant.optimizer.optimize(loaded) end)
   local chip = check(espquant.onnx.load(chip_path))
   local graph = espquant.optimizer.optimize(chip)
   local tables = {}
-  fact.minmax, tables.int8 = best_of(2, function() return calibrate(graph, images, "int8", "per-channel", "minmax") end)
+  tables.int8 = time(fact, "minmax", rounds, function() return calibrate(graph, images, "int8", "per-channel", "minmax") end)
   fact.calibration_memory_minmax = megabytes()
-  fact.entropy = best_of(2, function() return calibrate(graph, images, "int8", "per-channel", "entropy") end)
+  time(fact, "entropy", rounds // 2 + 1, function() return calibrate(graph, images, "int8", "per-channel", "entropy") end)
   fact.calibration_memory = megabytes()
+  time_in_turns(fact, rounds, collecting(graph, images, tables.int8))
   tables.int16 = calibrate(graph, images, "int16", "per-tensor", "minmax")
   local runners = {}
   for _, threads in ipairs(THREADS) do
@@ -103,8 +145,8 @@ local function measure(name, float_path, chip_path, count, seconds)
       runners[bits .. "_" .. threads] = integer_runner(graph, images, threads, bits, table)
     end
   end
-  for key, value in pairs(rates(runners, images, seconds)) do fact[key] = value end
-  fact.memory = megabytes()
+  rates(fact, runners, images, seconds)
+  fact.memory, fact.load_average = megabytes(), load_average()
   print(json.encode(fact))
 end
 

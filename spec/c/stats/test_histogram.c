@@ -182,12 +182,13 @@ static void ways(void) {
     fill((uint32_t)kind + 20);
     for (int i = 0; i < COUNT; i += 37) x[i] = special[i / 37 % 10];
     for (int at = 0; at + ESPQ_PLACES_BLOCK <= COUNT; at += ESPQ_PLACES_BLOCK) {
-      int n = espq_places_portable(x + at, a, &r), kept = 0, m = own(x + at, b, &r);
-      if (m < ESPQ_PLACES_BLOCK) {
-        for (int i = 0; i < n; i++)
-          if (a[i] < BINS) a[kept++] = a[i];
-        n = kept;
+      int none, lowest, n = espq_places_portable(x + at, a, &none, &r), kept = 0, m = own(x + at, b, &lowest, &r);
+      for (int i = 0; i < n; i++) {
+        lowest -= a[i] == 0;
+        if (a[i] > 0 && a[i] < BINS) a[kept++] = a[i];
       }
+      n = kept;
+      CHECK(none == 0 && lowest == 0);
       CHECK(n == m && memcmp(a, b, sizeof *a * (size_t)n) == 0);
     }
   }
