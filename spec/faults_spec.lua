@@ -12,10 +12,10 @@ local KINDS = {
   { "rename:EIO", 1, 20 }, { "link:EPERM", 1, 10 }, { "fchmod:EIO", 1, 20 },
 }
 
-local function sweep()
-  local argv = { "lua5.4", process.root .. "/spec/faults/sweep.lua", process.root,
-    process.build .. "/spec/faults/espquant/core.so", "small" }
-  for _, case in ipairs(KINDS) do argv[#argv + 1] = ("%s/%s"):format(case[1], IN_ASAN and "1x" or case[2]) end
+-- Runs a program of spec/faults on the small model.
+local function run(program, ...)
+  local argv = { "lua5.4", ("%s/spec/faults/%s.lua"):format(process.root, program), process.root,
+    process.build .. "/spec/faults/espquant/core.so", "small", ... }
   local folder = process.folder()
   local r = process.run(argv, { cwd = folder, env = {
     LUA_PATH = ("%s/lua/?.lua;%s/lua/?/init.lua;%s/?.lua;;"):format(process.root, process.root, process.root),
@@ -23,6 +23,12 @@ local function sweep()
   } })
   process.remove(folder)
   return r
+end
+
+local function sweep()
+  local words = {}
+  for i, case in ipairs(KINDS) do words[i] = ("%s/%s"):format(case[1], IN_ASAN and "1x" or case[2]) end
+  return run("sweep", table.unpack(words))
 end
 
 describe("a failing call of the system", function()
@@ -40,5 +46,30 @@ describe("a failing call of the system", function()
 
   it("leaves nothing behind that a sanitizer would find", function()
     assert.same({ 0, "" }, { r.status, r.stderr })
+  end)
+end)
+
+describe("a command that is killed #unit", function()
+  it("before any call that opens, writes or renames leaves the old file or the new one, and no stray", function()
+    local r = run("kill", "calls", "optimize", "run", "export v1", "auto")
+    local killed, wrong = r.stdout:match "(%d+) killed, (%d+) wrong\n$"
+    assert.same({ "0", 0 }, { wrong, r.status }, r.stdout:sub(1, 4000) .. r.stderr)
+    assert.is_true(tonumber(killed) >= 40, killed)
+  end)
+end)
+
+describe("standard output", function()
+  local function shell(command)
+    local r = process.run({ "sh", "-c", command, process.espquant }, { cwd = process.root .. "/examples" })
+    return { r.status, (r.stderr:gsub("^espquant: cannot write to standard output: ", "")) }
+  end
+
+  it("on a full disk or a closed pipe is an error, also when only an earlier part is lost", function()
+    local lost = [[require "espquant.core" for _ = 1, 64 do io.write(("x"):rep(1 << 14)) end]]
+    assert.same({ 3, "an earlier part was lost\n" }, shell(([["$0" -e '%s' >/dev/full]]):format(lost)))
+    assert.same({ 3, "No space left on device\n" }, shell [["$0" info mnist.onnx >/dev/full]])
+    assert.same({ 1, "No space left on device\n" }, shell [["$0" check mnist.onnx >/dev/full]])
+    assert.same({ 3, "Broken pipe\n" }, shell [[trap '' PIPE
+      exit $({ { sleep 0.2; "$0" info mnist.onnx; echo $? >&3; } | true; } 3>&1)]])
   end)
 end)

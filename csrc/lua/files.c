@@ -1,6 +1,7 @@
 /* Files, checksums and what Lua has no function for: terminals, a monotonic clock, peak memory. */
 #include <errno.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -173,6 +174,14 @@ static int core_isatty(lua_State *L) {
   return 1;
 }
 
+/* core.has_failed(file): whether something written to this file of Lua's io is lost. */
+static int core_has_failed(lua_State *L) {
+  const luaL_Stream *stream = luaL_checkudata(L, 1, LUA_FILEHANDLE);
+  luaL_argcheck(L, stream->closef, 1, "an open file expected");
+  lua_pushboolean(L, ferror(stream->f));
+  return 1;
+}
+
 /* core.clock(): seconds since some moment, for differences; never goes back. */
 static int core_clock(lua_State *L) {
   struct timespec now;
@@ -193,6 +202,7 @@ void espq_lua_open_files(lua_State *L) {
   static const luaL_Reg functions[] = {{"check_folder", core_check_folder},
                                        {"clock", core_clock},
                                        {"crc32", core_crc32},
+                                       {"has_failed", core_has_failed},
                                        {"inflate", core_inflate},
                                        {"isatty", core_isatty},
                                        {"peak_rss", core_peak_rss},

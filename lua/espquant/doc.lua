@@ -69,6 +69,7 @@ module {
   read_part = "(path, offset, size)\nAt most size bytes of a file from offset (0-based) on, and the size of the file.",
   write_file = "(path, bytes)\nWrites a file: the whole, or nothing changes.",
   write_files = "(paths, texts)\nWrites files that belong together, each texts[i] to paths[i]: all, or nothing changes.",
+  has_failed = "(file)\nWhether something written to this open file of `io` was lost, as on a full disk.",
   inflate = "(bytes[, limit[, raw]])\nUnpacks zlib, gzip or (raw) deflate data into at most limit bytes.",
   crc32 = "(bytes)\nThe CRC-32 of zip and gzip, an integer.",
   aes128_ctr = "(bytes, key, counter)\nThe bytes encrypted, or decrypted, with AES-128 in counter mode.",
