@@ -220,13 +220,70 @@ static int observation_counts(lua_State *L) {
   return 3;
 }
 
-static const luaL_Reg observation_methods[] = {{"range", observation_range},
-                                               {"threshold", observation_threshold},
-                                               {"thresholds", observation_thresholds},
-                                               {"exponents", observation_exponents},
-                                               {"counts", observation_counts},
-                                               {"close", observation_close},
-                                               {NULL, NULL}};
+/* Pushes what an observation has seen as bytes. */
+static int push_state(lua_State *L, const espq_observation *o) {
+  void **block = espq_lua_newblock(L);
+  char *bytes;
+  size_t size;
+  espq_error err;
+  if (espq_observation_write(o, &bytes, &size, &err)) return espq_lua_fail(L, &err);
+  *block = bytes;
+  lua_pushlstring(L, bytes, size);
+  espq_free(*block);
+  *block = NULL;
+  return 1;
+}
+
+/*** o:state(): all that was seen, as bytes: the same on every machine and for every number of threads. */
+static int observation_state(lua_State *L) { return push_state(L, check_observation(L, 1)->observation); }
+
+/*** o:add_state(bytes): adds what another observation of the same tensors has seen; true, or nil, message, code, after
+ * which the observation is of no use. */
+static int observation_add_state(lua_State *L) {
+  const lua_observation *o = check_observation(L, 1);
+  size_t size;
+  const char *bytes = luaL_checklstring(L, 2, &size);
+  espq_error err;
+  if (espq_observation_add_bytes(o->observation, bytes, size, &err)) return espq_lua_fail(L, &err);
+  lua_pushboolean(L, true);
+  return 1;
+}
+
+static int observation_gc_bare(lua_State *L) {
+  espq_observation **o = lua_touserdata(L, 1);
+  espq_observation_free(*o);
+  *o = NULL;
+  return 0;
+}
+
+/*** core.merge_states(list): the states (bytes) of observations of the same tensors as one, in any order. */
+static int merge_states(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_Integer n = luaL_len(L, 1);
+  luaL_argcheck(L, n >= 1, 1, "at least one state expected");
+  espq_observation **o = lua_newuserdatauv(L, sizeof *o, 0);
+  *o = NULL;
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, observation_gc_bare);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  espq_error err;
+  for (lua_Integer i = 1; i <= n; i++) {
+    size_t size;
+    if (lua_geti(L, 1, i) != LUA_TSTRING) luaL_argerror(L, 1, "a list of strings expected");
+    const char *bytes = lua_tolstring(L, -1, &size);
+    espq_status status =
+        *o ? espq_observation_add_bytes(*o, bytes, size, &err) : espq_observation_read(bytes, size, o, &err);
+    if (status) return espq_lua_fail(L, &err);
+    lua_pop(L, 1);
+  }
+  return push_state(L, *o);
+}
+
+static const luaL_Reg observation_methods[] = {
+    {"range", observation_range},         {"state", observation_state},           {"add_state", observation_add_state},
+    {"threshold", observation_threshold}, {"thresholds", observation_thresholds}, {"exponents", observation_exponents},
+    {"counts", observation_counts},       {"close", observation_close},           {NULL, NULL}};
 static const luaL_Reg observation_meta[] = {{"__gc", observation_close}, {"__close", observation_close}, {NULL, NULL}};
 
 /* --- executors --- */
@@ -485,6 +542,7 @@ static const luaL_Reg functions[] = {{"isa", isa},
                                      {"fold_constants", fold_constants},
                                      {"observe_histogram", observe_histogram},
                                      {"observe_percentile", observe_percentile},
+                                     {"merge_states", merge_states},
                                      {"observe_range", observe_range},
                                      {NULL, NULL}};
 

@@ -308,7 +308,6 @@ static void observe(const chunk *c, int step) {
     espq_observed seen = {.data = address(c, home->buffer), .steps = 1, .layout = home->layout};
     espq_plan_geometry(&p->values[v].shape, &seen.images, &seen.channels, &seen.pixels);
     if (c->run->exec->batch.pure && depends) seen.images = seen.steps = c->images;
-    seen.step = (int64_t)c->number * c->run->chunk_images;
     espq_observation_add(o, c->index, (size_t)i, &seen);
   }
 }
@@ -475,7 +474,7 @@ static espq_status choose_plan(espq_exec *e, int64_t images, espq_plan **plan, e
 }
 
 /* Plans compute what is observed; other values to observe need other plans. */
-static espq_status adopt_observation(espq_exec *e, int64_t images, espq_observation *o, espq_error *err) {
+static espq_status adopt_observation(espq_exec *e, espq_observation *o, espq_error *err) {
   if (!o) return ESPQ_OK;
   size_t n = espq_observation_count(o);
   if (n != e->nobserved || (n && memcmp(e->observed, espq_observation_values(o), n * sizeof *e->observed) != 0)) {
@@ -484,7 +483,7 @@ static espq_status adopt_observation(espq_exec *e, int64_t images, espq_observat
     e->nobserved = n;
     free_plans(e);
   }
-  return espq_observation_prepare(o, espq_pool_threads(e->pool), images, err);
+  return espq_observation_prepare(o, espq_pool_threads(e->pool), err);
 }
 
 /* Of all failures, the one of the first micro-batch is told. */
@@ -532,7 +531,7 @@ espq_status espq_exec_run(espq_exec *exec, espq_tensor *const *inputs, espq_tens
                           espq_observation *observation, espq_error *err) {
   int64_t images;
   espq_status status = check_inputs(exec, inputs, &images, err);
-  if (!status) status = adopt_observation(exec, images, observation, err);
+  if (!status) status = adopt_observation(exec, observation, err);
   espq_plan *plan = NULL;
   if (!status) status = choose_plan(exec, images, &plan, err);
   if (status) return status;

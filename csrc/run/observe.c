@@ -6,30 +6,13 @@
 #include "base/alloc.h"
 #include "base/pool.h"
 #include "quant/exponent.h"
+#include "run/observation.h"
 #include "stats/kl.h"
 #include "stats/mse.h"
 
-typedef enum kind { RANGES, HISTOGRAMS_V1, HISTOGRAMS_V3, PERCENTILES } kind;
+typedef espq_worker_stats worker_stats;
 
-/* One of them, by the kind of the observation. */
-typedef struct worker_stats {
-  espq_minmax *range;
-  espq_histogram *histogram;
-  espq_percentile *percentile;
-} worker_stats;
-
-struct espq_observation {
-  size_t n;
-  espq_id *values;
-  kind kind;
-  espq_minmax *ranges; /* histograms: what they span */
-  worker_stats *workers;
-  size_t nworkers;
-  espq_percentile_range *steps;    /* percentiles: value i's step s is steps[s * n + i]; +inf, -inf: not seen */
-  size_t nsteps, capacity, before; /* steps of all runs, their places, steps before the present run */
-};
-
-static espq_observation *observation_new(kind kind, const espq_id *values, size_t n) {
+static espq_observation *observation_new(espq_observed_kind kind, const espq_id *values, size_t n) {
   espq_observation *o = espq_calloc(1, sizeof *o);
   if (!o) return NULL;
   o->n = n;
@@ -44,18 +27,19 @@ static espq_observation *observation_new(kind kind, const espq_id *values, size_
 }
 
 espq_status espq_observe_range(const espq_id *values, size_t n, espq_observation **out, espq_error *err) {
-  *out = observation_new(RANGES, values, n);
+  *out = observation_new(ESPQ_OBSERVED_RANGES, values, n);
   return *out ? ESPQ_OK : espq_fail_memory(err);
 }
 
 espq_status espq_observe_percentile(const espq_id *values, size_t n, espq_observation **out, espq_error *err) {
-  *out = observation_new(PERCENTILES, values, n);
+  *out = observation_new(ESPQ_OBSERVED_PERCENTILES, values, n);
   return *out ? ESPQ_OK : espq_fail_memory(err);
 }
 
 espq_status espq_observe_histogram(const espq_id *values, size_t n, espq_histograms kind, const espq_minmax *ranges,
                                    espq_observation **out, espq_error *err) {
-  espq_observation *o = observation_new(kind == ESPQ_HISTOGRAMS_V1 ? HISTOGRAMS_V1 : HISTOGRAMS_V3, values, n);
+  espq_observation *o = observation_new(
+      kind == ESPQ_HISTOGRAMS_V1 ? ESPQ_OBSERVED_HISTOGRAMS_V1 : ESPQ_OBSERVED_HISTOGRAMS_V3, values, n);
   if (o) o->ranges = espq_calloc(n, sizeof *o->ranges);
   if (!o || !o->ranges) {
     espq_observation_free(o);
@@ -71,6 +55,7 @@ static void free_worker(const espq_observation *o, worker_stats *w) {
   espq_free(w->range);
   espq_free(w->histogram);
   espq_percentile_free(w->percentile);
+  espq_free(w->mean);
 }
 
 void espq_observation_free(espq_observation *observation) {
@@ -79,7 +64,6 @@ void espq_observation_free(espq_observation *observation) {
   espq_free(observation->workers);
   espq_free(observation->values);
   espq_free(observation->ranges);
-  espq_free(observation->steps);
   espq_free(observation);
 }
 
@@ -88,9 +72,10 @@ size_t espq_observation_count(const espq_observation *observation) { return obse
 const espq_id *espq_observation_values(const espq_observation *observation) { return observation->values; }
 
 /* Ranges that the search would refuse anyway get no table. */
-static espq_status init_histogram(kind kind, const espq_minmax *range, espq_histogram *h, espq_error *err) {
+static espq_status init_histogram(espq_observed_kind kind, const espq_minmax *range, espq_histogram *h,
+                                  espq_error *err) {
   *h = (espq_histogram){0};
-  if (kind == HISTOGRAMS_V3) {
+  if (kind == ESPQ_OBSERVED_HISTOGRAMS_V3) {
     float absmax = espq_minmax_absmax(range);
     if (!(absmax > 0) || isinf(absmax)) return ESPQ_OK;
     return espq_histogram_init(h, ESPQ_HISTOGRAM_MAGNITUDE, absmax, ESPQ_KL_BINS, err);
@@ -103,8 +88,11 @@ static espq_status init_histogram(kind kind, const espq_minmax *range, espq_hist
 }
 
 static espq_status init_worker(const espq_observation *o, worker_stats *w, espq_error *err) {
-  if (o->kind == PERCENTILES) return espq_percentile_new(&w->percentile, err);
-  if (o->kind == RANGES) {
+  if (o->kind == ESPQ_OBSERVED_PERCENTILES) {
+    w->mean = espq_calloc(o->n, sizeof *w->mean);
+    return w->mean ? espq_percentile_new(&w->percentile, err) : espq_fail_memory(err);
+  }
+  if (o->kind == ESPQ_OBSERVED_RANGES) {
     w->range = espq_calloc(o->n, sizeof *w->range);
     for (size_t i = 0; w->range && i < o->n; i++) espq_minmax_init(&w->range[i]);
     return w->range ? ESPQ_OK : espq_fail_memory(err);
@@ -116,7 +104,8 @@ static espq_status init_worker(const espq_observation *o, worker_stats *w, espq_
   return status;
 }
 
-static espq_status prepare_workers(espq_observation *o, size_t want, espq_error *err) {
+espq_status espq_observation_prepare(espq_observation *o, int workers, espq_error *err) {
+  size_t want = (size_t)workers;
   if (want <= o->nworkers) return ESPQ_OK;
   worker_stats *grown = espq_calloc(want, sizeof *grown);
   if (!grown) return espq_fail_memory(err);
@@ -130,53 +119,30 @@ static espq_status prepare_workers(espq_observation *o, size_t want, espq_error 
   return ESPQ_OK;
 }
 
-static espq_status prepare_steps(espq_observation *o, int64_t steps, espq_error *err) {
-  int64_t size, all;
-  if (o->kind != PERCENTILES || !o->n) return ESPQ_OK;
-  o->before = o->nsteps;
-  if (!espq_add64((int64_t)o->nsteps, steps, &all) || !espq_mul64(all, (int64_t)o->n, &size))
-    return espq_fail_memory(err);
-  espq_percentile_range *grown = espq_grow(o->steps, &o->capacity, (size_t)size, sizeof *grown);
-  if (!grown) return espq_fail_memory(err);
-  o->steps = grown;
-  for (size_t i = o->nsteps * o->n; i < (size_t)size; i++) grown[i] = (espq_percentile_range){INFINITY, -INFINITY};
-  o->nsteps = (size_t)all;
-  return ESPQ_OK;
-}
-
-espq_status espq_observation_prepare(espq_observation *observation, int workers, int64_t steps, espq_error *err) {
-  espq_status status = prepare_workers(observation, (size_t)workers, err);
-  return status ? status : prepare_steps(observation, steps, err);
-}
-
-static void add_percentiles(const espq_observation *o, espq_percentile *p, size_t which, const espq_observed *seen) {
+static void add_percentiles(const worker_stats *w, size_t which, const espq_observed *seen) {
   int block = espq_layout_block(seen->layout);
   int64_t lanes = (seen->channels + block - 1) / block * block, images = seen->images / seen->steps;
   for (int64_t s = 0; s < seen->steps; s++) {
     espq_blocked b = {seen->data + s * images * lanes * seen->pixels, images, seen->channels, seen->pixels, block};
-    o->steps[(o->before + (size_t)(seen->step + s)) * o->n + which] = espq_percentile_of(p, &b, ESPQ_PERCENTILE);
+    espq_range_mean_add(&w->mean[which], espq_percentile_of(w->percentile, &b, ESPQ_PERCENTILE));
   }
 }
 
 void espq_observation_add(espq_observation *observation, int worker, size_t which, const espq_observed *seen) {
   const worker_stats *w = &observation->workers[worker];
   espq_blocked b = {seen->data, seen->images, seen->channels, seen->pixels, espq_layout_block(seen->layout)};
-  if (w->percentile) add_percentiles(observation, w->percentile, which, seen);
+  if (w->percentile) add_percentiles(w, which, seen);
   else if (w->range) espq_minmax_update_blocked(&w->range[which], &b);
   else if (w->histogram[which].table) espq_histogram_update_blocked(&w->histogram[which], &b);
 }
 
-/* The means of the steps, summed in their order. */
-static void percentiles(const espq_observation *o, size_t which, espq_minmax *out) {
-  double lo = 0, hi = 0;
-  for (size_t s = 0; s < o->nsteps; s++) {
-    espq_percentile_range r = o->steps[s * o->n + which];
-    if (r.lo > r.hi) continue;
-    lo += r.lo, hi += r.hi;
-    out->nan |= isnan(r.lo);
-    out->count++;
-  }
-  if (out->count && !out->nan) out->min = (float)(lo / (double)out->count), out->max = (float)(hi / (double)out->count);
+espq_status espq_observed_mean(const espq_observation *observation, size_t which, espq_range_mean *out,
+                               espq_error *err) {
+  *out = (espq_range_mean){0};
+  for (size_t i = 0; i < observation->nworkers; i++)
+    if (!espq_range_mean_merge(out, &observation->workers[i].mean[which]))
+      return espq_fail(err, ESPQ_ELIMIT, "more images than 64 bits can count");
+  return ESPQ_OK;
 }
 
 espq_status espq_observed_range(const espq_observation *observation, size_t which, espq_minmax *out) {
@@ -185,9 +151,13 @@ espq_status espq_observed_range(const espq_observation *observation, size_t whic
     return ESPQ_OK;
   }
   espq_minmax_init(out);
-  if (observation->kind == PERCENTILES) percentiles(observation, which, out);
-  for (size_t i = 0; observation->kind == RANGES && i < observation->nworkers; i++)
-    espq_minmax_merge(out, &observation->workers[i].range[which]);
+  if (observation->kind == ESPQ_OBSERVED_PERCENTILES) {
+    espq_range_mean mean;
+    espq_status status = espq_observed_mean(observation, which, &mean, NULL);
+    *out = espq_range_mean_of(&mean);
+    return status;
+  }
+  for (size_t i = 0; i < observation->nworkers; i++) espq_minmax_merge(out, &observation->workers[i].range[which]);
   return ESPQ_OK;
 }
 
@@ -211,7 +181,7 @@ espq_status espq_observed_threshold(const espq_observation *observation, size_t 
   espq_histogram h = {0};
   bool have;
   *out = (espq_threshold){.refusal = ESPQ_ENTROPY_NONE};
-  if (observation->kind == HISTOGRAMS_V3)
+  if (observation->kind == ESPQ_OBSERVED_HISTOGRAMS_V3)
     return out->status = espq_fail(err, ESPQ_EBUG, "no histograms of ESP-DL v1 were observed");
   out->status = espq_observed_histogram(observation, which, &h, &have, err);
   if (!out->status && !have) /* its range is refused; ask why */
@@ -234,7 +204,8 @@ static void search_one(void *context, size_t which, int worker) {
 
 espq_status espq_observed_thresholds(const espq_observation *observation, int threads, espq_threshold *out,
                                      espq_error *err) {
-  if (observation->kind != HISTOGRAMS_V1) return espq_fail(err, ESPQ_EBUG, "no histograms of ESP-DL v1 were observed");
+  if (observation->kind != ESPQ_OBSERVED_HISTOGRAMS_V1)
+    return espq_fail(err, ESPQ_EBUG, "no histograms of ESP-DL v1 were observed");
   espq_pool *pool;
   espq_status status = espq_pool_new(threads, &pool, err);
   if (status) return status;
@@ -279,7 +250,7 @@ static void search_exponent(void *context, size_t which, int worker) {
 espq_status espq_observed_exponents(const espq_observation *observation, espq_observer observer, int bits, int threads,
                                     int *out, espq_error *err) {
   size_t n = observation->n;
-  if (observation->kind != HISTOGRAMS_V3) return espq_fail(err, ESPQ_EBUG, "no magnitudes were counted");
+  if (observation->kind != ESPQ_OBSERVED_HISTOGRAMS_V3) return espq_fail(err, ESPQ_EBUG, "no magnitudes were counted");
   espq_status *found = espq_calloc(n + 1, sizeof *found);
   espq_pool *pool = NULL;
   espq_status status = found ? espq_pool_new(threads, &pool, err) : espq_fail_memory(err);

@@ -1,8 +1,8 @@
 /* observe.h - statistics of named tensors while a graph runs.
  *
  * Each worker has its own accumulators; they hold minima, maxima and integer counts only, so that merging them in
- * any order gives the same bits. Percentiles are kept image by image, in the order of the data. An observation outlives
- * many runs: a dataset is fed batch by batch.
+ * any order gives the same bits; means of percentiles are exact sums. An observation outlives many runs: a dataset is fed
+ * batch by batch; as bytes it outlives the process, and parts made by several are added.
  *
  *   espq_observation *o;
  *   espq_observe_range(ids, n, &o, err);
@@ -38,13 +38,13 @@ void espq_observation_free(espq_observation *observation); /* NULL is allowed */
 size_t espq_observation_count(const espq_observation *observation);
 const espq_id *espq_observation_values(const espq_observation *observation);
 
-/* Makes room for that many workers and, after those of the runs before, for that many steps: images, or batches of the
- * model's own size. Before a run. */
-espq_status espq_observation_prepare(espq_observation *observation, int workers, int64_t steps, espq_error *err);
-/* What a worker has of a value: `steps` steps from number `step` of this run on, images / steps images in each. */
+/* Makes room for that many workers. Before a run. */
+espq_status espq_observation_prepare(espq_observation *observation, int workers, espq_error *err);
+/* What a worker has of a value: `steps` steps (images, or a batch of the model's own size), images / steps images in
+ * each. */
 typedef struct espq_observed {
   const float *data;
-  int64_t step, steps;
+  int64_t steps;
   int64_t images, channels, pixels;
   espq_layout layout;
 } espq_observed;
@@ -56,6 +56,14 @@ void espq_observation_add(espq_observation *observation, int worker, size_t whic
 espq_status espq_observed_range(const espq_observation *observation, size_t which, espq_minmax *out);
 espq_status espq_observed_histogram(const espq_observation *observation, size_t which, espq_histogram *out, bool *have,
                                     espq_error *err);
+
+/* All that was seen, as bytes that are the same on every machine and for every number of workers; espq_free *bytes. */
+espq_status espq_observation_write(const espq_observation *observation, char **bytes, size_t *size, espq_error *err);
+/* Adds what such bytes say of as many values, of the same kind; ESPQ_EFORMAT where they are damaged or of something
+ * else (another kind, another number of values, histograms over other ranges): the observation is then of no use. */
+espq_status espq_observation_add_bytes(espq_observation *observation, const void *bytes, size_t size, espq_error *err);
+/* An observation of no graph, that only takes and gives bytes. */
+espq_status espq_observation_read(const void *bytes, size_t size, espq_observation **out, espq_error *err);
 
 /* The threshold of smallest divergence of each value (stats/entropy.h); what the search refuses has a status. */
 typedef struct espq_threshold {

@@ -20,6 +20,7 @@
 #ifndef ESPQ_STATS_HISTOGRAM_H
 #define ESPQ_STATS_HISTOGRAM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -51,6 +52,11 @@ void espq_histogram_update(espq_histogram *h, const float *span, size_t count);
 void espq_histogram_update_blocked(espq_histogram *h, const espq_blocked *buffer);
 /* Adds the counts of another histogram of the same kind, range and bins (else ESPQ_EBUG). */
 espq_status espq_histogram_merge(espq_histogram *h, const espq_histogram *other, espq_error *err);
+
+/* Adds to the count of a bin, 0 <= bin < bins; false, and nothing done, where 64 bits would not hold it. */
+static inline bool espq_histogram_add(espq_histogram *h, int bin, int64_t count) {
+  return !__builtin_add_overflow(h->table[bin], count, &h->table[bin]);
+}
 
 /* Elements in bin 0 <= bin < bins. */
 static inline int64_t espq_histogram_count(const espq_histogram *h, int bin) {

@@ -62,9 +62,10 @@ local function timed(sums, key, f, ...)
 end
 
 --- One pass over the data with an executor of the float model and an Evaluator: { images, float_right, right, equal,
---- float_seconds, seconds }. `labels` may be nil; `by_class` are counters of `classes`, or nil; with a `hash` ("") also
+--- float_seconds, seconds }. `labels` may be nil; `by_class` are counters of `classes`, or nil; with `hash` also
 --- `data`, that of all images. Raises.
 function M.compare(data, float, eva, labels, by_class, hash)
+  local hashes = hash and digest.new()
   local sums = { images = 0, float_right = 0, right = 0, equal = 0, float_seconds = 0, seconds = 0 }
   local bar <close> = progress.new { title = "evaluate", total = data:count() }
   for batch in data:batches() do
@@ -79,10 +80,10 @@ function M.compare(data, float, eva, labels, by_class, hash)
       if by_class then count_classes(by_class, right, want, got) end
     end
     sums.images = sums.images + n
-    hash = hash and digest(hash, batch)
+    if hashes then hashes:add(batch) end
     bar:update(sums.images)
   end
-  sums.data = hash
+  sums.data = hashes and hashes:hash()
   return sums
 end
 

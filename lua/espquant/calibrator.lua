@@ -23,11 +23,11 @@
 
 local core = require "espquant.core"
 local dataset = require "espquant.dataset"
-local digest = require "espquant.dataset.digest"
 local errors = require "espquant.errors"
-local progress = require "espquant.progress"
 local qtable = require "espquant.qtable"
 local quant = require "espquant.quant"
+local shard = require "espquant.calibration.shard"
+local sessions = require "espquant.calibration.session"
 local version = require "espquant.version"
 
 local Calibrator = { __name = "espquant.Calibrator" }
@@ -119,40 +119,32 @@ local function open_data(self, model, source)
   errors.raise("format", text, problems)
 end
 
--- What a policy measures with: the data, and what was found out about them on the way.
-local Session = {}
-Session.__index = Session
-
---- One pass over the dataset, everything observed.
-function Session:pass(exec, observation, title)
-  local bar <close>, images = progress.new { title = title, total = self.data:count() }, 0
-  for inputs in self.data:batches() do
-    errors.check(exec:run(inputs, observation, false))
-    images = images + (type(inputs) == "table" and #inputs[1] or #inputs)
-    if self.hash and not self.images then self.hash = digest(self.hash, inputs) end
-    bar:update(images)
-  end
-  self.images = images
-end
-
--- Raises what the model or the data have wrong; returns the table. `hash`: "" to hash the data, which takes time.
-local function build_table(self, model, source, hash)
-  errors.check(self.policy.check(self, model, "table"))
-  errors.check(quant.options.available(self.providers))
-  local session = setmetatable({ data = open_data(self, model, source), warnings = {}, hash = hash }, Session)
+-- The table that a session's statistics give; raises what the model or the data have wrong.
+local function build_table(self, model, session)
   local t = self.policy.build(self, model, session)
   self.images = session.images
-  t.facts.isa, t.facts.data = core.isa(), session.hash
+  t.facts.isa, t.facts.data = core.isa(), session:data_hash()
   t.facts.target, t.facts.tool = self.target, "espquant " .. version
   t.facts.model = core.sha256(errors.check(core.onnx_encode(model)))
   t.warnings = table.move(t.warnings, 1, #t.warnings, #session.warnings + 1, session.warnings)
   return t
 end
 
+-- The data as a dataset of the model; raises what either has wrong.
+local function prepared_data(self, model, source)
+  errors.check(self.policy.check(self, model, "table"))
+  errors.check(quant.options.available(self.providers))
+  return open_data(self, model, source)
+end
+
+local function measured_table(self, model, source, hashed)
+  return build_table(self, model, sessions.new(prepared_data(self, model, source), hashed))
+end
+
 --- The table of a model over a dataset, not written anywhere: a qtable with `warnings`, or nil, message, code,
 --- problems.
 function Calibrator:measure_table(model, source)
-  local ok, t = pcall(build_table, self, model, source)
+  local ok, t = pcall(measured_table, self, model, source)
   if ok then return t end
   if not errors.is(t) then error(t, 0) end
   return nil, t.message, t.code, t.problems
@@ -162,10 +154,30 @@ end
 --- Warnings are logged. Returns the table; raises an error object.
 function Calibrator:generate_quantization_table(model, source, path)
   -- The data is hashed for a file that says so.
-  local t = build_table(self, model, source, path and path:lower():match "%.json$" and "" or nil)
+  local t = measured_table(self, model, source, path and path:lower():match "%.json$")
   for _, warning in ipairs(t.warnings) do self.log("warning: " .. warning) end
   if path then errors.check(t:save(path)) end
   return t
+end
+
+-- --- in parts ------------------------------------------------------------------------------------------------------
+
+--- Statistics of one of `count` parts of the data, number `index` (from 1): an object of `espquant.shard`, whose
+--- functions merge parts. Methods that need the range of all data first take two rounds: in the second, `ranges` is what
+--- the parts of the first were merged to. Raises an error object.
+function Calibrator:collect_statistics(model, source, index, count, ranges)
+  return shard.collect(self, model, prepared_data(self, model, source), index, count, ranges)
+end
+
+--- How many rounds parts take with these options: 1 or 2.
+function Calibrator:statistics_rounds(model)
+  errors.check(self.policy.check(self, model, "table"))
+  return shard.rounds(self, model)
+end
+
+--- The table that merged statistics of all parts give, the same as that of one run; raises an error object.
+function Calibrator:table_of_statistics(model, merged)
+  return build_table(self, model, shard.session(merged))
 end
 
 -- --- export -------------------------------------------------------------------------------------------------------

@@ -147,6 +147,20 @@ function M.add_threads(parser)
     :description "Threads (default: one per CPU); results do not depend on it."
 end
 
+local function shard(text)
+  local index, count = text:match "^(%d+)/(%d+)$"
+  index, count = math.tointeger(tonumber(index)), math.tointeger(tonumber(count))
+  if not index or not count or index < 1 or index > count or count > 1000000 then
+    return nil, ("'%s' is no shard such as 3/8, from 1/8 to 8/8"):format(text)
+  end
+  return { index = index, count = count }
+end
+
+--- --shard I/N: one part of the data.
+function M.add_shard(parser)
+  parser:option "--shard":argname "I/N":convert(shard):description "Which part of the data: the Ith of N."
+end
+
 -- "NAME=1x3x192x192"; the name may be left out where a model has one input.
 local function named_shape(text)
   local name, dims = text:match "^(.*)=([^=]*)$"

@@ -41,6 +41,7 @@ module {
   observe_range = "(graph, names)\nAn observation that accumulates minima and maxima of these tensors.",
   observe_histogram = '(ranges[, runtime = "v1"[, count]])\nAn observation that accumulates histograms over the ranges '
     .. 'observed before, of the first count tensors; "v3": of magnitudes.',
+  merge_states = "(list)\nThe states of observations of the same tensors (o:state(), strings) as one, in any order.",
   observe_percentile = "(graph, names)\nAn observation of ranges without the outermost ten-thousandth, image by image.",
   entropy_threshold = "(tensor)\nWhere a float32 tensor is cut so that the KL divergence is smallest.",
   percentile = "(tensor[, part = 0.9999])\nA float32 tensor's range without its smallest and largest elements: lo, hi.",

@@ -38,9 +38,9 @@ local function goal_of(given)
 end
 
 local function hash_of(data)
-  local hash = ""
-  for inputs in data:batches() do hash = digest(hash, inputs) end
-  return hash
+  local hashes = digest.new()
+  for inputs in data:batches() do hashes:add(inputs) end
+  return hashes:hash()
 end
 
 -- The Calibrator's options of a configuration of the search.

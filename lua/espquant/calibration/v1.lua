@@ -3,7 +3,7 @@
 ---     v1.check(calib, model)                 -- true, or nil, message, code, problems
 ---     v1.build(calib, model, session)        -- the table; raises an error object
 ---
---- `session` is what the Calibrator gives a policy: session:pass(exec, observation, title) feeds all data, `warnings`.
+--- `session` is that of calibration/session.lua.
 
 local core = require "espquant.core"
 local errors = require "espquant.errors"
@@ -74,12 +74,12 @@ local function measure(self, model, session, names, by_range)
   local observed = table.move(names, 1, #names, 1, {})
   for _, input in ipairs(model.inputs) do observed[#observed + 1] = input.name end
   local ranges = errors.check(core.observe_range(model, observed))
-  session:pass(exec, ranges, "range")
+  session:pass(exec, ranges, "range", self.method ~= "entropy")
   warn_of_clipped_inputs(self, model, ranges, #names, session.warnings)
   local histograms, thresholds
   if self.method == "entropy" then
     histograms = errors.check(core.observe_histogram(ranges))
-    session:pass(exec, histograms, "histogram")
+    session:pass(exec, histograms, "histogram", true)
     thresholds = errors.check(histograms:thresholds(self.threads))
     if self.mode == "original" then check_thresholds(model, histograms, thresholds, names) end
   end

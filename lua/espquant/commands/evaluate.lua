@@ -129,7 +129,7 @@ function M.run(args, streams)
   if by_class then note_classes(streams, by_class, model) end
   eva:generate_quantized_model(model, t)
   local float = errors.check(core.executor(model, { threads = args.threads }))
-  local sums = accuracy.compare(data, float, eva, labels, by_class, args.json and "" or nil)
+  local sums = accuracy.compare(data, float, eva, labels, by_class, args.json)
   local facts = facts_of(sums, eva, labels)
   facts.classes = by_class
   if args.json then

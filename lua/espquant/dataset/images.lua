@@ -223,11 +223,11 @@ local function refuse(self, problems, at, step)
     #self.files), problems)
 end
 
---- Iterator of float32 batches, as they fit the model; at most 64 images and 64 MB. Raises an error object that names
---- all files that cannot be read.
-function Images:batches()
+--- Iterator of float32 batches, as they fit the model; at most 64 images and 64 MB; from image number `first` on, if it
+--- is given. Raises an error object that names all files that cannot be read.
+function Images:batches(first)
   local data = self.form and self or errors.check(self:fit())
-  local form, at = data.form, 1
+  local form, at = data.form, first or 1
   local step = math.max(1, math.min(BATCH, BATCH_BYTES // (4 * form.height * form.width * form.channels)))
   return function()
     if at > #data.files then return nil end

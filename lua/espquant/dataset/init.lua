@@ -186,6 +186,7 @@ local function of_images(source, inputs, where)
   local data, message, code = source:fit(inputs[1])
   if not data then return nil, message, code end
   local found = of_object(data, inputs, source.where)
+  function found.start_at(image) return fitted(function() return data:batches(image) end, inputs, source.where)() end
   found.labels, found.classes = source.labels, source.classes
   return found
 end
@@ -242,9 +243,11 @@ function Dataset:count()
   return self.total
 end
 
--- The stream of items, cut to batches.
-function Dataset:items()
-  return stream.rebatch(self.start(), self.step, function(k, rows)
+--- The stream of items (lists of tensors, one for each input), cut to batches, from image number `first` on.
+function Dataset:items(first)
+  local skip = first and first - 1 or 0
+  local next_item = self.start_at and self.start_at(skip + 1) or stream.skip(self.start(), skip)
+  return stream.rebatch(next_item, self.step, function(k, rows)
     return fit.cast(rows, self.inputs[k], self.scale)
   end)
 end

@@ -27,6 +27,20 @@ local function join(parts)
   return item
 end
 
+--- The stream without its first `count` rows.
+function M.skip(next_item, count)
+  return function()
+    while count > 0 do
+      local item = next_item()
+      if not item then return nil end
+      local n = #item[1]
+      count = count - n
+      if count < 0 then return cut(item, n + count + 1, n, function(_, rows) return rows end) end
+    end
+    return next_item()
+  end
+end
+
 --- The stream's rows in items of `step` rows, the last one with what is left; cast(k, rows) makes the numbers of input
 --- k. Long items become views, short ones are put together.
 function M.rebatch(next_item, step, cast)

@@ -93,7 +93,7 @@ local function by_percentile(graph, roots, feed)
   if #names == 0 then return true end
   local o, message, code = core.observe_percentile(graph, names)
   if not o then return nil, message, code end
-  feed(o, "percentiles")
+  feed(o, "percentiles", true)
   for root, i in pairs(index) do
     local lo, hi, has_nan = o:range(i)
     root.exponent = has_nan and 0 / 0 or exponent_of_range(lo, hi, root.bits)
@@ -101,11 +101,11 @@ local function by_percentile(graph, roots, feed)
   return true
 end
 
-local function by_histogram(ranges, roots, counted, index, feed, threads)
+local function by_histogram(ranges, roots, counted, index, feed, threads, last)
   if counted == 0 then return true end
   local o, message, code = core.observe_histogram(ranges, "v3", counted)
   if not o then return nil, message, code end
-  feed(o, "histogram")
+  feed(o, "histogram", last)
   local searched = {}
   for _, root in ipairs(roots) do
     local key = root.observer .. root.bits
@@ -119,13 +119,16 @@ local function by_histogram(ranges, roots, counted, index, feed, threads)
 end
 
 --- Measures `roots` (slots with `observer`) over the dataset and sets their `exponent`, in one pass, or one more for
---- histograms and for percentiles each. feed(observation, title) runs the graph over all data. Returns name -> largest
---- absolute value of all tensors seen, also of those named in the list `extra`; or nil, message, code.
+--- histograms and for percentiles each. feed(observation, title, last) runs the graph over all data, for the last time if
+--- `last`. Returns name -> largest absolute value of all tensors seen, also of those named in the list `extra`; or nil,
+--- message, code.
 function M.run(graph, roots, extra, feed, threads)
   local names, counted, index = names_of(roots, extra)
   local ranges, message, code = core.observe_range(graph, names)
   if not ranges then return nil, message, code end
-  feed(ranges, "range")
+  local percentiles = false
+  each_observed(roots, "percentile", function() percentiles = true end)
+  feed(ranges, "range", counted == 0 and not percentiles)
   local absmax = {}
   for name, i in pairs(index) do
     local lo, hi, has_nan, count = ranges:range(i)
@@ -135,7 +138,7 @@ function M.run(graph, roots, extra, feed, threads)
     root.exponent = core.v3_exponent_of_absmax(absmax[root.value.name], root.bits)
   end)
   local ok
-  ok, message, code = by_histogram(ranges, roots, counted, index, feed, threads)
+  ok, message, code = by_histogram(ranges, roots, counted, index, feed, threads, not percentiles)
   if ok then ok, message, code = by_percentile(graph, roots, feed) end
   if not ok then return nil, message, code end
   return absmax
