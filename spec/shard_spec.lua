@@ -3,7 +3,7 @@
 local codec = require "espquant.codec.stat"
 local core = require "espquant.core"
 local espquant = require "espquant"
-local shard = require "espquant.calibration.shard"
+local statistics = require "espquant.statistics"
 
 local IMAGES = 200 -- four batches, the last one short
 local CASES = {
@@ -67,7 +67,7 @@ local function merge_tree(list, seed)
   list = shuffled(list, seed)
   while #list > 1 do
     local a, b = table.remove(list), table.remove(list, 1)
-    table.insert(list, (seed + #list) % (#list + 1) + 1, stored(assert(shard.merge { a, b })))
+    table.insert(list, (seed + #list) % (#list + 1) + 1, stored(assert(statistics.merge { a, b })))
   end
   return list[1]
 end
@@ -101,13 +101,13 @@ describe("calibration in parts", function()
   it("merges in any order and grouping to the same bytes, an empty part changing nothing", function()
     local calib = calibrator(CASES[7])
     local parts = collect_all(calib, 6)
-    local bytes = codec.encode(assert(shard.merge(parts)))
+    local bytes = codec.encode(assert(statistics.merge(parts)))
     for seed = 1, 12 do assert.equal(bytes, codec.encode(merge_tree(parts, seed)), "seed " .. seed) end
     for _, part in ipairs(parts) do
       local number, hashes = next(part.parts)
       if #hashes == 0 then
         local other = parts[number % 6 + 1]
-        assert.equal(other.states.percentiles, assert(shard.merge { part, other }).states.percentiles)
+        assert.equal(other.states.percentiles, assert(statistics.merge { part, other }).states.percentiles)
       end
     end
   end)
@@ -133,7 +133,7 @@ end)
 
 describe("parts that do not belong together", function()
   local function refusal(...)
-    local merged, message, code, problems = shard.merge { ... }
+    local merged, message, code, problems = statistics.merge { ... }
     assert.is_nil(merged)
     assert.equal("format", code)
     return message, table.concat(problems, "\n")
@@ -173,7 +173,7 @@ describe("parts that do not belong together", function()
     local function raised(f) return tostring(select(2, pcall(f))) end
     assert.matches("statistics are not of all data\n  %- shard 1 of 3 is missing\n  %- shard 3 of 3 is missing",
       raised(function() calib:table_of_statistics(model, parts[2]) end))
-    local ranges = assert(shard.merge(parts))
+    local ranges = assert(statistics.merge(parts))
     assert.matches("the first of two rounds", raised(function() calib:table_of_statistics(model, ranges) end))
     assert.matches("the ranges are not of this calibration\n  %- shard 1 is missing", raised(function()
       calib:collect_statistics(model, images, 1, 3, parts[3])
@@ -185,7 +185,7 @@ describe("parts that do not belong together", function()
 
   it("of other data in the second round are found out", function()
     local calib = calibrator(CASES[2])
-    local ranges = assert(shard.merge(collect_all(calib, 1)))
+    local ranges = assert(statistics.merge(collect_all(calib, 1)))
     local other = assert(core.concat({ images:slice(101, 200), images:slice(1, 100) }, 0))
     local part = calib:collect_statistics(model, other, 1, 1, ranges)
     assert.error_matches(function() calib:table_of_statistics(model, part) end, "not those of the first")

@@ -63,7 +63,7 @@ end
 
 --- One pass over the data with an executor of the float model and an Evaluator: { images, float_right, right, equal,
 --- float_seconds, seconds }. `labels` may be nil; `by_class` are counters of `classes`, or nil; with `hash` also
---- `data`, that of all images. Raises.
+--- `data`, the hash of all images, and `hashes`, those of each. `data` may be a part of a dataset. Raises.
 function M.compare(data, float, eva, labels, by_class, hash)
   local hashes = hash and digest.new()
   local sums = { images = 0, float_right = 0, right = 0, equal = 0, float_seconds = 0, seconds = 0 }
@@ -74,8 +74,9 @@ function M.compare(data, float, eva, labels, by_class, hash)
     local got = classes_of(timed(sums, "seconds", eva.evaluate_quantized_model, eva, batch), n)
     sums.equal = sums.equal + count_equal(want, got)
     if labels then
-      if sums.images + n > #labels then errors.raise("format", ("%d labels for more images"):format(#labels)) end
-      local right = labels:slice(sums.images + 1, sums.images + n)
+      local before = (data.first or 1) - 1 + sums.images
+      if before + n > #labels then errors.raise("format", ("%d labels for more images"):format(#labels)) end
+      local right = labels:slice(before + 1, before + n)
       sums.float_right, sums.right = sums.float_right + count_equal(want, right), sums.right + count_equal(got, right)
       if by_class then count_classes(by_class, right, want, got) end
     end
@@ -83,7 +84,7 @@ function M.compare(data, float, eva, labels, by_class, hash)
     if hashes then hashes:add(batch) end
     bar:update(sums.images)
   end
-  sums.data = hashes and hashes:hash()
+  sums.hashes, sums.data = hashes and hashes:list(), hashes and hashes:hash()
   return sums
 end
 

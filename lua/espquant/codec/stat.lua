@@ -72,13 +72,34 @@ local function is_object(value) return type(value) == "table" and #value == 0 en
 local function is_count(value) return math.type(value) == "integer" and value >= 1 end
 local function is_text(value) return type(value) == "string" end
 
+local function is_number(value) return type(value) == "number" and value >= 0 and value < math.huge end
+
+local function has_numbers(sums, names)
+  for _, name in ipairs(names) do
+    if not is_number(sums[name]) then return false end
+  end
+  return true
+end
+
+-- What an evaluation counts (evaluation_text.lua).
+local function is_sums(sums)
+  if not is_object(sums) or not has_numbers(sums, { "images", "right", "float_right", "equal", "seconds",
+    "float_seconds" }) then return false end
+  for _, class in ipairs(type(sums.classes) == "table" and sums.classes or {}) do
+    if not is_object(class) or not is_text(class.name) or not has_numbers(class, { "images", "right", "float_right" })
+    then return false end
+  end
+  return sums.classes == nil or type(sums.classes) == "table"
+end
+
 local CHECKS = {
   kind = function(v) return v == "calibration" or v == "evaluation" end, tool = is_text, isa = is_text,
   model = is_text, options = is_object, images = is_count,
   shards = function(v) return is_count(v) and v <= MAX_SHARDS end,
   complete = function(v) return type(v) == "boolean" end,
   ranges = function(v) return v == nil or is_object(v) and is_text(v.hash) and is_text(v.data) end,
-  of = function(v) return v == nil or is_object(v) end, sums = function(v) return v == nil or is_object(v) end,
+  of = function(v) return v == nil or is_object(v) and is_text(v.table) and is_text(v.labels) end,
+  sums = function(v) return v == nil or is_sums(v) end,
 }
 
 local function header_of(text, where)
@@ -90,6 +111,9 @@ local function header_of(text, where)
       fault.raise("format", "%s: header: %s is %s", where, key, fault.quote(tostring(header[key])))
     end
     plain[key] = header[key]
+  end
+  if (plain.kind == "evaluation") ~= (plain.sums ~= nil and plain.of ~= nil) then
+    fault.raise("format", "%s: header: sums are those of an evaluation, and of nothing else", where)
   end
   return plain
 end

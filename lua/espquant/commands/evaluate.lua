@@ -2,19 +2,16 @@
 
 local Evaluator = require "espquant.evaluator"
 local accuracy = require "espquant.accuracy"
+local codec = require "espquant.codec.stat"
 local command = require "espquant.command"
 local core = require "espquant.core"
 local errors = require "espquant.errors"
+local evaluation_text = require "espquant.evaluation_text"
 local json = require "espquant.json"
+local parts = require "espquant.dataset.part"
 local version = require "espquant.version"
 
 local M = { name = "evaluate", summary = "accuracy of the integer model and its agreement with the float model" }
-
-local function percentage(text)
-  local value = tonumber((text:gsub("%%$", "")))
-  if not value or value < 0 or value > 100 then return nil, ("'%s' is no percentage"):format(text) end
-  return value
-end
 
 function M.configure(parser)
   command.add_model(parser, "model", "The .onnx file that was calibrated.")
@@ -22,10 +19,9 @@ function M.configure(parser)
   command.add_data(parser)
   parser:option "-l --labels":argname "FILE"
     :description "The right classes, one number per image, from 0 (default: those in --data, or its sub-folders)."
-  parser:option "--min-accuracy":argname "PERCENT":convert(percentage)
-    :description "Exit with 1 when the integer model's accuracy is lower."
-  parser:option "--min-agreement":argname "PERCENT":convert(percentage)
-    :description "Exit with 1 when fewer images get the float model's class."
+  evaluation_text.add_gates(parser)
+  command.add_shard(parser)
+  parser:option "-o --output":argname "PART.stat":description "With --shard: where to write what espquant merge reads."
   parser:flag "--layers":description "Also how far every layer is from float: its signal-to-noise ratio and more."
   command.add_simulation(parser)
   command.add_threads(parser)
@@ -42,17 +38,6 @@ local function note_classes(streams, classes, model)
   end
 end
 
-local function facts_of(sums, eva, labels)
-  local n = sums.images
-  return {
-    images = n, runtime = eva.runtime, chip = eva.chip, bits = eva.bits, granularity = eva.granularity, mode = eva.mode,
-    isa = core.isa(), accumulator = eva.accumulator,
-    tool = "espquant " .. version,
-    accuracy = labels and sums.right / n, float_accuracy = labels and sums.float_right / n, agreement = sums.equal / n,
-    images_per_second = n / sums.seconds, float_images_per_second = n / sums.float_seconds,
-  }
-end
-
 -- The rows of a layer report as JSON has them; a ratio without noise (or without signal) is infinite: null.
 local function layer_facts(report)
   local list = {}
@@ -66,56 +51,42 @@ local function layer_facts(report)
   return json.array(list)
 end
 
-local function percent(x)
-  return x and ("%.2f %%"):format(100 * x) or "-"
-end
-
-local function print_facts(streams, f)
-  command.print_columns(streams, {
-    { "model", "accuracy", "agreement", "images/s" },
-    { "float", percent(f.float_accuracy), "", command.thousands(f.float_images_per_second // 1) },
-    { ("int%d %s"):format(f.bits, f.granularity or "v3 " .. f.chip), percent(f.accuracy), percent(f.agreement),
-      command.thousands(f.images_per_second // 1) },
-  }, { false, true, true, true })
-end
-
-local function print_classes(streams, classes)
-  local rows = { { "class", "images", "float", "integer" } }
-  for i, c in ipairs(classes) do
-    rows[i + 1] = { c.name, command.thousands(c.images), percent(c.float_right / c.images),
-      percent(c.right / c.images) }
-  end
-  command.print_columns(streams, rows, { false, true, true, true })
-end
-
 local function print_all(args, streams, facts, report)
   if args.json then return command.print_json(streams, facts) end
-  print_facts(streams, facts)
-  if facts.classes then print_classes(streams, facts.classes) end
+  evaluation_text.print(streams, facts)
   if report then streams.stdout:write("\n", tostring(report), "\n") end
 end
 
--- A number as it was typed: 99 and not 99.0, 99.5.
-local function plain(x)
-  return ("%.10g"):format(x)
+local GATES = { "min_accuracy", "min_agreement", "layers" }
+
+local function wrong_shard(args)
+  if not args.shard then return args.output and "--output is for --shard: results go to standard output" end
+  if not args.output then return "--output PART.stat: where to?" end
+  for _, name in ipairs(GATES) do
+    if args[name] then return ("--%s is for all data, not for --shard; espquant merge has it"):format((name:gsub("_",
+      "-"))) end
+  end
+  return command.overwrites(args.output, args.model, args.table, args.labels, table.unpack(args.data))
 end
 
--- Says which thresholds were missed, with what was reached; true if none was. Rounds towards what is missing.
-local function reached(args, facts, streams)
-  local ok = true
-  for _, what in ipairs { "accuracy", "agreement" } do
-    local wanted, got = args["min_" .. what], facts[what]
-    if wanted and got * 100 < wanted then
-      ok = false
-      streams.stderr:write(("espquant: %s: %s %% reached (%d of %d images), at least %s %% asked for (--min-%s)\n")
-        :format(what, plain(math.floor(got * 1e6) / 1e4), math.floor(got * facts.images + 0.5), facts.images,
-          plain(wanted), what))
-    end
-  end
-  return ok
+-- Writes what espquant merge reads.
+local function write_part(args, sums, eva, model, streams)
+  local index, count = args.shard.index, args.shard.count
+  local stat = {
+    kind = "evaluation", tool = "espquant " .. version, isa = core.isa(), model = command.model_hash(model),
+    options = evaluation_text.options(eva), images = sums.all, shards = count, complete = true, states = {},
+    parts = { [index] = sums.hashes },
+    of = { table = core.sha256(errors.check(core.read_file(args.table))), labels = sums.labels },
+    sums = evaluation_text.sums(sums),
+  }
+  errors.check(core.write_file(args.output, codec.encode(stat)))
+  streams.stdout:write(("%s: shard %d of %d, %d of %d images\n"):format(args.output, index, count, sums.images, sums.all))
+  return true
 end
 
 function M.run(args, streams)
+  local wrong = wrong_shard(args)
+  if wrong then return command.usage(streams, wrong) end
   local t = command.table(args.table)
   local ok, eva = errors.pcall(Evaluator, command.simulation(args, t))
   if not ok then return command.usage(streams, eva) end
@@ -129,8 +100,11 @@ function M.run(args, streams)
   if by_class then note_classes(streams, by_class, model) end
   eva:generate_quantized_model(model, t)
   local float = errors.check(core.executor(model, { threads = args.threads }))
-  local sums = accuracy.compare(data, float, eva, labels, by_class, args.json)
-  local facts = facts_of(sums, eva, labels)
+  local part = args.shard and parts.of(data, args.shard.index, args.shard.count)
+  local sums = accuracy.compare(part or data, float, eva, labels, by_class, part or args.json)
+  sums.classes, sums.labels, sums.all = by_class, labels and core.sha256(labels:tobytes()) or "", part and part.total
+  if part then return write_part(args, sums, eva, model, streams) end
+  local facts = evaluation_text.facts(sums, eva, core.isa(), labels)
   facts.classes = by_class
   if args.json then
     facts.model, facts.data = command.model_hash(model), sums.data
@@ -139,7 +113,7 @@ function M.run(args, streams)
   local report = args.layers and eva:layer_report(data)
   facts.layers = args.json and report and layer_facts(report) or nil
   print_all(args, streams, facts, report)
-  return reached(args, facts, streams)
+  return evaluation_text.reached(args, facts, streams)
 end
 
 return M

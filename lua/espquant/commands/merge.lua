@@ -5,15 +5,19 @@ local codec = require "espquant.codec.stat"
 local command = require "espquant.command"
 local core = require "espquant.core"
 local errors = require "espquant.errors"
+local evaluation_text = require "espquant.evaluation_text"
 local shard = require "espquant.calibration.shard"
+local statistics = require "espquant.statistics"
 
 local M = { name = "merge", summary = "put together what espquant stat measured of parts of the data: the table" }
 
 function M.configure(parser)
   parser:argument("parts", "Files of espquant stat, in any order."):args "+"
-  parser:option "-o --output":argname "FILE":count "1":description(
-    "The table (.json, or for v1 .pickle); or statistics (.stat), of the first of two rounds, or with --partial.")
+  parser:option "-o --output":argname "FILE":description(
+    "The table (.json, or for v1 .pickle); or statistics (.stat), of the first of two rounds, or with --partial. Not "
+      .. "needed for parts of espquant evaluate: their result is printed.")
   parser:flag "--partial":description "Also where parts are missing: to merge by and by."
+  evaluation_text.add_gates(parser)
   command.add_json(parser)
 end
 
@@ -33,6 +37,14 @@ local function read_all(paths)
   if #problems == 1 then errors.raise(code, problems[1]) end
   if #problems > 1 then errors.raise(code, ("%d files cannot be read"):format(#problems), problems) end
   return list
+end
+
+local function refuse_missing(stat)
+  local missing = statistics.missing(stat)
+  for i, number in ipairs(missing) do missing[i] = ("shard %d of %d is missing"):format(number, stat.shards) end
+  if #missing > 0 then
+    errors.raise("format", "statistics are not of all data; --partial (to a .stat) merges what there is", missing)
+  end
 end
 
 local function calibrator_of(stat, streams)
@@ -71,12 +83,24 @@ local function write_table(stat, args, streams)
   return true
 end
 
-local function write_statistics(stat, args, streams)
-  local missing = shard.missing(stat)
-  if #missing > 0 and not args.partial then
-    for i, number in ipairs(missing) do missing[i] = ("shard %d of %d is missing"):format(number, stat.shards) end
-    errors.raise("format", "statistics are not of all data; --partial merges what there is", missing)
+-- What parts of espquant evaluate give together.
+local function print_evaluation(stat, args, streams)
+  if args.output then return command.usage(streams, "--output: the result of an evaluation is printed (--json)") end
+  refuse_missing(stat)
+  local sums, labels = stat.sums, stat.of.labels ~= ""
+  if sums.images ~= stat.images then
+    errors.raise("format", ("the parts counted %d images, expected %d"):format(sums.images, stat.images))
   end
+  if args.min_accuracy and not labels then return command.usage(streams, "--min-accuracy: the parts have no labels") end
+  local facts = evaluation_text.facts(sums, stat.options, stat.isa, labels)
+  facts.model, facts.table, facts.data = stat.model, stat.of.table, statistics.data_hash(stat)
+  if args.json then command.print_json(streams, facts) else evaluation_text.print(streams, facts) end
+  return evaluation_text.reached(args, facts, streams)
+end
+
+local function write_statistics(stat, args, streams)
+  local missing = statistics.missing(stat)
+  if not args.partial then refuse_missing(stat) end
   errors.check(core.write_file(args.output, codec.encode(stat)))
   if args.json then
     command.print_json(streams, { output = args.output, shards = stat.shards, missing = #missing })
@@ -87,14 +111,20 @@ local function write_statistics(stat, args, streams)
 end
 
 function M.run(args, streams)
-  local wrong = command.overwrites(args.output, table.unpack(args.parts))
-  if wrong then return command.usage(streams, wrong) end
-  local stat = errors.check(shard.merge(read_all(args.parts)))
-  local is_statistics = args.output:lower():match "%.stat$"
+  local wrong = args.output and command.overwrites(args.output, table.unpack(args.parts))
+  local is_statistics = args.output and args.output:lower():match "%.stat$"
   if args.partial and not is_statistics then
-    return command.usage(streams, "--partial: the output is statistics, its name ends in .stat")
+    wrong = "--partial: the output is statistics, --output's name ends in .stat"
   end
-  return (is_statistics and write_statistics or write_table)(stat, args, streams)
+  if wrong then return command.usage(streams, wrong) end
+  local stat = errors.check(statistics.merge(read_all(args.parts)))
+  if is_statistics then return write_statistics(stat, args, streams) end
+  if stat.kind == "evaluation" then return print_evaluation(stat, args, streams) end
+  if args.min_accuracy or args.min_agreement then
+    return command.usage(streams, "--min-accuracy and --min-agreement are for parts of espquant evaluate")
+  end
+  if not args.output then return command.usage(streams, "--output TABLE: where to?") end
+  return write_table(stat, args, streams)
 end
 
 return M
