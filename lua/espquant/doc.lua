@@ -209,6 +209,8 @@ class("observation", "o", {
   close = "()\nGives the memory back now; later uses raise.",
   counts = "(i, bins)\nWhere the histogram of tensor i begins and ends, and its counts in so many equal bins; or nil.",
   range = "(i)\nMinimum, maximum, whether there was a NaN, and the count of tensor i.",
+  state = "()\nAll that was seen, as bytes: the same on every machine and for every number of threads.",
+  add_state = "(bytes)\nAdds what another observation of the same tensors has seen; true, or nil, message, code.",
   exponents = '("kl" | "mse", bits[, threads])\nThe exponents of all tensors for ESP-DL v3; of its histograms only.',
   thresholds = "([threads])\n"
     .. "The thresholds of all tensors, searched in parallel; false where threshold(i) says why not.",
