@@ -6,8 +6,8 @@
 
 enum { ALIGNMENT = 64 };
 
-#ifdef __SANITIZE_ADDRESS__
-/* The sanitizer's own allocator sees the exact end of a block. */
+#if defined(__SANITIZE_ADDRESS__) || defined(ESPQ_EXACT_ALLOC)
+/* The sanitizer's own allocator, and valgrind's (scripts/soak), see where a block begins and ends. */
 void *espq_alloc(size_t bytes) {
   if (bytes > ESPQ_ALLOC_MAX) return NULL;
   size_t rounded = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;

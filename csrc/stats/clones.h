@@ -7,7 +7,8 @@
 #ifndef ESPQ_STATS_CLONES_H
 #define ESPQ_STATS_CLONES_H
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+/* ThreadSanitizer's own code would run in the loader, before it is ready. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_THREAD__)
 #define ESPQ_STATS_CLONES __attribute__((target_clones("arch=x86-64-v4", "avx2", "default")))
 #else
 #define ESPQ_STATS_CLONES
