@@ -113,6 +113,9 @@ local LUA_EDGES = {
   ["evaluator"] = { "core", "errors", "dataset", "evaluation.*", "layer_report", "qtable", "quant" },
   ["accuracy"] = { "core", "errors", "dataset", "dataset.digest", "progress" },
   ["memory"] = {},
+  ["latency"] = { "size" },
+  ["estimate"] = { "calibrator", "core", "dataset", "errors", "evaluator", "export.cpp_layers", "export.cpp_names",
+    "export.espdl", "latency", "memory", "size" },
   ["report"] = { "report.*" },
   ["report.collect"] = {
     "accuracy", "calibrator", "evaluator", "memory", "progress", "quant.lanes", "report.cause", "size", "version",
