@@ -2,16 +2,20 @@
 ---
 ---     { "calibrate v3", { "calibrate", "m.onnx", ... }, out = { "m.json" } }
 ---
---- with out: the files it writes; fresh: those removed before each run; status: the exit code (default 0). Later cases
+--- or has a function that returns nil, message, code, or raises, in place of the command's words; with out: the files it writes; fresh: those removed before each run; status: the exit code (default 0). Later cases
 --- read what earlier ones have written, so they are run once in order first.
 ---
 ---     local list = cases.small(root)     -- a model of six nodes; root: the checkout
 ---     local list = cases.mnist(root)
 
+local Calibrator = require "espquant.calibrator"
 local core = require "espquant.core"
 local dataset = require "espquant.dataset"
+local errors = require "espquant.errors"
+local Evaluator = require "espquant.evaluator"
 local json = require "espquant.json"
 local npy = require "espquant.npy"
+local onnx = require "espquant.onnx"
 local npz = require "espquant.codec.npz_writer"
 
 local M = {}
@@ -163,6 +167,43 @@ function M.mnist(root)
   put("l.csv", table.concat(labels, "\n"))
   copy(root .. "/examples/mnist.onnx", "m.onnx")
   return pipeline("m.onnx", { "-d", "x.npy", "--scale", "1/256" }, { "-l", "l.csv" })
+end
+
+-- Whether a case of ours or of ONNX works without faults: else it is none for us.
+local function keep_working(list)
+  local kept = {}
+  for _, case in ipairs(list) do
+    if pcall(case[2]) then kept[#kept + 1] = case end
+  end
+  return kept
+end
+
+--- Each operator: ONNX's own tests of nodes, as far as they work here, in both executors; and one-operator models in
+--- the integers of ESP-DL v3.
+function M.operators()
+  local backend = require "spec.support.onnx_backend"
+  local v3 = require "spec.support.v3_cases"
+  local list = {}
+  for _, node in ipairs(backend.cases "node") do
+    list[#list + 1] = { node.name, function()
+      local model = errors.check(onnx.load(node.path .. "/model.onnx"))
+      local inputs = errors.check(backend.inputs(node))
+      errors.check(core.evaluate(model, inputs))
+      return errors.check(model:run(inputs, { threads = 1 })) ~= nil
+    end }
+  end
+  for i, case in ipairs(v3.LIST) do
+    list[#list + 1] = { ("v3 %d %s"):format(i, case[1]), function()
+      local model = v3.model(case)
+      local calib = Calibrator { bits = "int8", runtime = "v3", threads = 1 }
+      local images, by_name = v3.data(model)
+      local t = errors.check(calib:measure_table(model, by_name or images))
+      local eva = Evaluator { bits = "int8", runtime = "v3", threads = 1 }
+      eva:generate_quantized_model(model, t)
+      return eva:evaluate_quantized_model(images, true) ~= nil
+    end }
+  end
+  return keep_working(list)
 end
 
 return M

@@ -65,10 +65,17 @@ function M.descriptors()
   return n
 end
 
+-- The module of the case's command, and its arguments. A function becomes a command.
+local function command_of(case)
+  local what = case[2]
+  if type(what) == "function" then return { name = "case", configure = function() end, run = what }, {} end
+  return require("espquant.commands." .. what[1]), { table.unpack(what, 2) }
+end
+
 --- Runs it in this process, with the nth call failing (0: none). Returns the exit code, what went to standard error,
 --- whether a call has failed, and how many there were.
 function M.run(case, kind, n, errno)
-  local command, arguments = require("espquant.commands." .. case[2][1]), { table.unpack(case[2], 2) }
+  local command, arguments = command_of(case)
   local out, err = new_stream(), new_stream()
   io.stdout, io.stderr = out, err
   M.faults.arm(kind, n, errno)
