@@ -113,6 +113,7 @@ local LUA_EDGES = {
   ["evaluator"] = { "core", "errors", "dataset", "evaluation.*", "layer_report", "qtable", "quant" },
   ["accuracy"] = { "core", "errors", "dataset", "dataset.digest", "progress" },
   ["memory"] = {},
+  ["difference"] = { "core", "errors", "espdl", "json", "onnx", "qtable", "size" },
   ["latency"] = { "size" },
   ["estimate"] = { "calibrator", "core", "dataset", "errors", "evaluator", "export.cpp_layers", "export.cpp_names",
     "export.espdl", "latency", "memory", "size" },
