@@ -119,9 +119,12 @@ local LUA_EDGES = {
     "export.espdl", "latency", "memory", "size" },
   ["report"] = { "report.*" },
   ["report.collect"] = {
-    "accuracy", "calibrator", "evaluator", "memory", "progress", "quant.lanes", "report.cause", "size", "version",
-      table.unpack(LIBRARY),
+    "memory", "report.cause", "report.configuration", "report.tensors", "size", "version", table.unpack(LIBRARY),
   },
+  ["report.configuration"] = {
+    "accuracy", "calibrator", "estimate", "evaluator", "quant.lanes", table.unpack(LIBRARY),
+  },
+  ["report.tensors"] = { "progress", table.unpack(LIBRARY) },
   ["report.cause"] = { "json" },
   ["report.page"] = { "core", "json", "report.*" },
   ["report.*"] = {},

@@ -140,6 +140,41 @@ describe("report.collect", function()
       { method = "minmax", bits = "int16" } }, args.config)
   end)
 
+  it("takes every target of v1, and lists saturating lanes of the ESP32-S3 only", function()
+    for _, target in ipairs { "esp32", "esp32s2", "esp32c3" } do
+      local config = { bits = "int8", granularity = "per-tensor", method = "minmax" }
+      local usual = facts_of(residual "conv", { config }).configs[1]
+      config.target = target
+      local facts = facts_of(residual "conv", { config }).configs[1]
+      assert.equal("v1 int8 per-tensor minmax " .. target, facts.label)
+      assert.same(usual.layers, facts.layers)
+      assert.same({}, facts.saturating_layers)
+      assert.is_true(facts.sizes.flash > 0 and facts.sizes.ram >= 96)
+    end
+  end)
+
+  it("shows runtimes side by side, one that refuses the model with its reasons", function()
+    local g = residual "conv"
+    local y = g.outputs[1]
+    local elu = g:add_node { op_type = "Elu", name = "elu", inputs = { y }, outputs = { "z" } }
+    g:add_output(elu:output(1))
+    assert(g:infer_shapes())
+    local v1 = { bits = "int8", granularity = "per-tensor", method = "minmax" }
+    local facts = facts_of(g, { v1, { bits = "int8", runtime = "v3" } })
+    assert.equal("unsupported", facts.configs[1].refused.code)
+    assert.matches("'elu'.*Elu", table.concat(facts.configs[1].refused.problems, "\n"))
+    assert.is_nil(facts.configs[1].layers)
+    assert.is_true(facts.configs[2].layers.z.snr > 20)
+    assert.has_error(function() facts_of(g, { v1 }) end)
+  end)
+
+  it("has weights and thresholds beside the tensors", function()
+    local g = residual "conv"
+    local facts = facts_of(g)
+    assert.is_true(facts.tensors.c.threshold > 0)
+    assert.is_nil(facts.tensors.w) -- two elements have no histogram
+  end)
+
   it("names an input that is cut off, and no layer that only hands the error on", function()
     local g = residual "conv"
     local list = {}

@@ -9,7 +9,12 @@ local report = require "espquant.report"
 
 local M = { name = "report", summary = "a page with accuracy, layers, histograms and memory of several configurations" }
 
-local USUAL = { "int8:per-tensor:minmax", "int8:per-channel:entropy", "int16:per-tensor:minmax" }
+-- What each runtime is tried with.
+local USUAL = {
+  v1 = { "int8:per-tensor:minmax", "int8:per-channel:entropy", "int16:per-tensor:minmax" },
+  v3 = { "v3:int8", "v3:int16" },
+}
+local RUNTIMES = { "v1", "v3" }
 
 -- Which option a word of a configuration is a value of.
 local KINDS = {
@@ -40,6 +45,12 @@ local function configuration(text)
   return config
 end
 
+local function usual_text()
+  local list = {}
+  for _, runtime in ipairs(RUNTIMES) do list[#list + 1] = table.concat(USUAL[runtime], ", ") end
+  return table.concat(list, ", ")
+end
+
 function M.configure(parser)
   command.add_model(parser, "model", "The .onnx file, as it will be calibrated.")
   command.add_data(parser)
@@ -47,27 +58,36 @@ function M.configure(parser)
     :description "The right classes, one number per image, from 0 (default: those in --data, or its sub-folders)."
   parser:option "-c --config":count "*":argname "A:B:C":convert(configuration)
     :description("What to calibrate with, as values of the options of calibrate, repeated for more (default: "
-      .. table.concat(USUAL, ", ") .. ").")
+      .. usual_text() .. ").")
+  command.add_runtime(parser, { target = true })
   parser:option "-o --output":argname "FILE":description "The page (default: MODEL_report.html)."
   command.add_accumulator(parser)
   command.add_threads(parser)
   command.add_json(parser)
 end
 
-local function usual()
+-- Those of --config; else the usual ones, of the runtime that was asked for.
+local function chosen(args)
+  if #args.config > 0 then return args.config end
   local list = {}
-  for i, text in ipairs(USUAL) do list[i] = assert(configuration(text)) end
+  for _, runtime in ipairs(args.runtime and { args.runtime } or RUNTIMES) do
+    for _, text in ipairs(USUAL[runtime]) do list[#list + 1] = assert(configuration(text)) end
+  end
   return list
 end
 
--- Each with the accumulator that was asked for; or nil and what is wrong with that.
+-- Each with the target and the accumulator that were asked for; or nil and what is wrong with that. Without --config, a
+-- target leaves out the runtimes that do not have it.
 local function configurations(args)
-  local list = #args.config > 0 and args.config or usual()
-  for _, config in ipairs(list) do
-    config.accumulator = args.accumulator
-    local wrong = command.conflict(config)
-    if wrong then return nil, wrong end
+  if #args.config > 0 and args.runtime then return nil, "--runtime chooses usual configurations; --config has its own" end
+  local list, wrong = {}, nil
+  for _, config in ipairs(chosen(args)) do
+    config.target, config.accumulator = config.target or args.target, args.accumulator
+    local why = command.wrong_target(config) or command.conflict(config)
+    if not why then list[#list + 1] = config end
+    wrong = wrong or why
   end
+  if wrong and (#args.config > 0 or #list == 0) then return nil, wrong end
   return list
 end
 
@@ -87,6 +107,10 @@ function M.run(args, streams)
   if args.json then
     command.print_json(streams, facts)
     if not args.output then return true end
+  end
+  for _, config in ipairs(facts.configs) do
+    local refused = config.refused
+    if refused then streams.stderr:write(("espquant: %s left out: %s\n"):format(config.label, refused.message)) end
   end
   errors.check(core.write_file(output, report.page(facts)))
   if not args.json then streams.stdout:write(output, "\n") end

@@ -4,29 +4,20 @@
 ---
 --- Plain tables, ready for JSON; infinite ratios are null.
 
-local Calibrator = require "espquant.calibrator"
-local Evaluator = require "espquant.evaluator"
-local accuracy = require "espquant.accuracy"
 local cause = require "espquant.report.cause"
+local configuration = require "espquant.report.configuration"
 local core = require "espquant.core"
 local errors = require "espquant.errors"
 local json = require "espquant.json"
-local lanes = require "espquant.quant.lanes"
 local memory = require "espquant.memory"
-local progress = require "espquant.progress"
 local size = require "espquant.size"
+local tensors = require "espquant.report.tensors"
 local version = require "espquant.version"
-
-local BINS = 64 -- of a histogram that is drawn
 
 local function shape_of(value)
   local list = json.array()
   for i, d in ipairs(value.shape or {}) do list[i] = d or json.null end
   return list
-end
-
-local function finite(x)
-  return x == x and math.abs(x) < math.huge and x or json.null
 end
 
 -- --- the graph ----------------------------------------------------------------------------------------------------
@@ -76,143 +67,42 @@ local function timeline_of(model)
   return list
 end
 
--- --- the float tensors --------------------------------------------------------------------------------------------
-
-local function float_names(model)
-  local names = {}
+-- Constants that are float32, of the whole model.
+local function count_parameters(model)
+  local count = 0
   for _, value in ipairs(model:values()) do
-    local used = value.is_input or value.is_output or value:use_count() > 0
-    if not value.constant and value.dtype == "float32" and used then names[#names + 1] = value.name end
+    if value.constant and value.dtype == "float32" then count = count + value.constant.count end
   end
-  return names
+  return count
 end
 
-local function feed(model, data, observation, title, threads)
-  local exec <close> = errors.check(core.executor(model, { threads = threads, outputs = {} }))
-  local bar <close>, images = progress.new { title = title, total = data:count() }, 0
-  for inputs in data:batches() do
-    errors.check(exec:run(inputs, observation, false))
-    images = images + (type(inputs) == "table" and #inputs[1] or #inputs)
-    bar:update(images)
-  end
-end
-
--- Range and histogram of every float tensor: name -> { min, max, lo, hi, counts }.
-local function tensors_of(model, data, threads)
-  local names = float_names(model)
-  local ranges = errors.check(core.observe_range(model, names))
-  feed(model, data, ranges, "range", threads)
-  local histograms = errors.check(core.observe_histogram(ranges))
-  feed(model, data, histograms, "histogram", threads)
-  local tensors = json.object {}
-  for i, name in ipairs(names) do
-    local min, max = ranges:range(i)
-    local lo, hi, counts = histograms:counts(i, BINS)
-    tensors[name] = {
-      shape = shape_of(model:value(name)), min = finite(min), max = finite(max),
-      lo = lo or json.null, hi = hi or json.null, counts = json.array(counts),
-    }
-  end
-  return tensors
-end
-
--- --- configurations -----------------------------------------------------------------------------------------------
-
-local function label_of(config)
-  local parts = { config.runtime or "v1", config.bits, config.granularity, config.method, config.observer,
-    config.runtime == "v3" and config.target or nil, config.accumulator }
-  local list = {}
-  for i = 1, 7 do list[#list + 1] = parts[i] end
-  return table.concat(list, " ")
-end
-
--- Signal over noise of the graph's outputs, the least of them.
-local function output_snr(model, layers)
-  local least = math.huge
-  for _, output in ipairs(model.outputs) do
-    local row = layers[output.name]
-    if row and row.snr ~= json.null then least = math.min(least, row.snr) end
-  end
-  return finite(least)
-end
-
-local function layers_of(report)
-  local layers = json.object {}
-  for _, row in ipairs(report) do
-    layers[row.output] = {
-      exponent = row.exponent or json.null, snr = finite(row.snr), saturated = row.saturated,
-      max_error = finite(row.max_error),
-    }
-  end
-  return layers
-end
-
--- The exponents of weights, the coarsest and the finest of each.
-local function weights_of(t)
-  local weights = json.object {}
-  for _, entry in ipairs(t.entries) do
-    if entry.kind ~= "input" and entry.kind ~= "activation" and entry.exponents then
-      local lo, hi = math.huge, -math.huge
-      for _, e in ipairs(entry.exponents) do lo, hi = math.min(lo, e), math.max(hi, e) end
-      weights[entry.name] = { kind = entry.kind, min = finite(lo), max = finite(hi), count = #entry.exponents }
+-- Adds what the configurations make of the model; raises the first one's refusal where all are refused.
+local function add_configurations(facts, model, data, options)
+  local refusal
+  for i, config in ipairs(options.configs) do
+    local result, sums, tables = configuration(model, data, options.labels, config, options.threads)
+    facts.configs[i] = result
+    if result.refused then refusal = refusal or tables
+    else
+      result.worst = cause.worst(model, facts, config, tables, options)
+      facts.images = sums.images
+      facts.float_accuracy = options.labels and sums.float_right / sums.images or json.null
     end
   end
-  return weights
+  if not facts.images and refusal then error(refusal, 0) end
 end
 
-local function input_exponents(model, t)
-  local exponents = {}
-  for _, input in ipairs(model.inputs) do exponents[input.name] = t:exponent(input.name) end
-  return exponents
-end
-
--- The table's, and what can saturate.
-local function warnings_of(t, saturating)
-  local list = { table.unpack(t.warnings) }
-  list[#list + 1] = lanes.text(saturating)
-  return list
-end
-
-local function run_config(model, data, labels, config, threads)
-  local options, evaluation = { threads = threads, log = function() end }, { threads = threads }
-  for key, value in pairs(config) do options[key] = value end
-  options.accumulator = nil
-  evaluation.bits, evaluation.granularity, evaluation.runtime = config.bits, config.granularity, config.runtime
-  evaluation.chip, evaluation.accumulator = config.target, config.accumulator
-  local t = Calibrator(options):generate_quantization_table(model, data)
-  local eva = Evaluator(evaluation)
-  eva:generate_quantized_model(model, t)
-  local float <close> = errors.check(core.executor(model, { threads = threads }))
-  local sums = accuracy.compare(data, float, eva, labels)
-  local layers, saturating = layers_of(eva:layer_report(data)), eva:saturating_layers()
-  return {
-    label = label_of(config), runtime = config.runtime or "v1", bits = eva.bits, layers = layers,
-    accuracy = labels and sums.right / sums.images or json.null, agreement = sums.equal / sums.images,
-    snr = output_snr(model, layers), weights = weights_of(t), warnings = json.array(warnings_of(t, saturating)),
-    accumulator = eva.accumulator, saturating_layers = json.array(saturating),
-  }, sums, { layers = layers, exponents = input_exponents(model, t), bits = eva.bits }
-end
-
---- `options`: configs (a list of tables for Calibrator: bits, granularity, method, runtime, target, observer), labels
---- (an int64 tensor or nil), threads, name, path, data_path (texts to show). Raises error objects.
+--- `options`: configs (a list of tables for Calibrator: bits, granularity, method, runtime, target, observer; and
+--- accumulator), labels (an int64 tensor or nil), threads, name, path, data_path (texts to show). A configuration that
+--- the model cannot take has `refused` in place of figures. Raises error objects, also where all are refused.
 return function(model, data, options)
-  local parameters, facts = 0, {
+  local facts = {
     tool = "espquant " .. version, isa = core.isa(), name = options.name, path = options.path or json.null,
-    data = options.data_path or json.null, inputs = #model.inputs,
-      model_hash = core.sha256(errors.check(core.onnx_encode(model))),
-    nodes = nodes_of(model), timeline = timeline_of(model), configs = json.array(),
-    tensors = tensors_of(model, data, options.threads),
+    data = options.data_path or json.null, inputs = #model.inputs, configs = json.array(),
+    model_hash = core.sha256(errors.check(core.onnx_encode(model))),
+    nodes = nodes_of(model), timeline = timeline_of(model), tensors = tensors(model, data, options.threads),
+    parameters = count_parameters(model), macs = (size.total_macs(model)),
   }
-  for _, value in ipairs(model:values()) do
-    if value.constant and value.dtype == "float32" then parameters = parameters + value.constant.count end
-  end
-  facts.parameters, facts.macs = parameters, (size.total_macs(model))
-  for i, config in ipairs(options.configs) do
-    local sums, tables
-    facts.configs[i], sums, tables = run_config(model, data, options.labels, config, options.threads)
-    facts.configs[i].worst = cause.worst(model, facts, config, tables, options)
-    facts.images = sums.images
-    facts.float_accuracy = options.labels and sums.float_right / sums.images or json.null
-  end
+  add_configurations(facts, model, data, options)
   return facts
 end

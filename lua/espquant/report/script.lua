@@ -40,7 +40,7 @@ let sortKey = "index", sortDown = false;
 
 const layerOf = (node, c = config) => {
   for (const name of node.outputs) {
-    const layer = facts.configs[c] && facts.configs[c].layers[name];
+    const layer = facts.configs[c] && facts.configs[c].layers && facts.configs[c].layers[name];
     if (layer) return layer;
   }
   return null;
@@ -72,7 +72,9 @@ function rangeOf(node) {
 
 function drawSummary() {
   const head = ["configuration", "accuracy", "agreement with float", "output SNR dB", "weights"];
-  const body = facts.configs.map((c) => make("tr", {},
+  const body = facts.configs.map((c) => c.refused ? make("tr", {}, make("td", { class: "text" }, c.label),
+    make("td", { class: "text bad", colspan: 4, title: c.refused.problems.join("\n") }, c.refused.message))
+    : make("tr", {},
     make("td", { class: "text" }, c.label), make("td", {}, percent(c.accuracy)), make("td", {}, percent(c.agreement)),
     make("td", { class: grade(c.snr) }, decibel(c.snr)), make("td", {}, bytes((facts.parameters * c.bits) / 8))));
   body.unshift(make("tr", {}, make("td", { class: "text" }, "float"), make("td", {}, percent(facts.float_accuracy)),
@@ -84,7 +86,8 @@ function drawSummary() {
 
 function drawChoice() {
   const select = byId("config");
-  facts.configs.forEach((c, i) => select.append(make("option", { value: i }, c.label)));
+  config = facts.configs.findIndex((c) => !c.refused);
+  facts.configs.forEach((c, i) => c.refused || select.append(make("option", { value: i }, c.label)));
   select.value = config;
   select.addEventListener("change", () => { config = +select.value; refresh(); });
 }
