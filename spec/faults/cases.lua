@@ -17,6 +17,7 @@ local json = require "espquant.json"
 local npy = require "espquant.npy"
 local onnx = require "espquant.onnx"
 local npz = require "espquant.codec.npz_writer"
+local wire = require "spec.support.wire"
 
 local M = {}
 
@@ -87,6 +88,10 @@ local function pipeline(model, data, labels)
       out = { "b.stat" } },
     { "merge second round", { "merge", "b.stat", "-o", "mv3.json" }, out = { "mv3.json" } },
     { "evaluate v1", on("evaluate", "-t", "t.json", data, labels, "--layers") },
+    { "evaluate part", on("evaluate", "-t", "t.json", data, labels, "--shard", "1/1", "-o", "e.stat"),
+      fresh = { "e.stat" } }, -- with seconds in it: no two are the same
+    { "estimate", on("estimate", "-t", "v3.json", v3, "--plan") },
+    { "diff", { "diff", "t.json", "mm.json" } },
     { "evaluate original", on("evaluate", "-t", "t.json", data, labels, "--mode", "original") },
     { "evaluate v3", on("evaluate", "-t", "v3.json", data, labels, v3[1], v3[2]) },
     { "run", on("run", data, "-t", "t.json", "-o", "y.npy"), out = { "y.npy" } },
@@ -121,6 +126,19 @@ local function write_layer(folder)
   assert(npy.save(folder .. "/a_bias.npy", tensor(0.01, 4)))
 end
 
+-- y = x + c, where c lies in a file beside the model, with its checksum. Returns the model's path.
+local function write_external()
+  local bytes = string.pack("<ffff", 1, 2, 3, 4)
+  local hash = "c26df9440df999ae7d765499acd5ca855709702f"
+  put("c.data", bytes)
+  local function entry(key, value) return wire.field(13, wire.field(1, key) .. wire.field(2, value)) end
+  local c = wire.field(1, 4) .. wire.field(2, 1) .. wire.field(8, "c") .. entry("location", "c.data")
+    .. entry("checksum", hash) .. wire.field(14, 1)
+  put("external.onnx", wire.model { nodes = { wire.node("Add", { "x", "c" }, { "y" }) }, initializers = { c },
+    inputs = { wire.port("x", 1, { 4 }) }, outputs = { wire.port "y" } })
+  return "external.onnx"
+end
+
 -- Formats of data that the pipeline does not have.
 local function formats(root)
   local images = root .. "/spec/fixtures/images/"
@@ -136,6 +154,7 @@ local function formats(root)
   local list = {
     { "info model", { "info", "m.onnx", "--nodes" } },
     { "check", { "check", "m.onnx" }, status = 1 },
+    { "info external data", { "info", write_external() } },
     { "run pictures", { "run", "m.onnx", "-d", "pictures", "--channel-order", "gray", "-o", "y.npz" },
       out = { "y.npz" } },
     { "convert", { "convert", "-t", "esp32s3", "-i", "layer", "-n", "layer", "-o", "." },
