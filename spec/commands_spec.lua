@@ -242,7 +242,7 @@ describe("the commands", function()
       facts.model = nil
       assert.same({ output = "m_calib.pickle", images = 500, entries = 29, bits = 16, granularity = "per-tensor",
         method = "minmax", mode = "chip", target = "esp32s3", isa = core.isa(),
-        tool = "espquant " .. require "espquant.version", warnings = {} }, facts)
+        tool = "espquant " .. require "espquant.version", warnings = {}, boundary = {} }, facts)
       assert.equal("\x80\3", read "m_calib.pickle":sub(1, 2))
     end)
 

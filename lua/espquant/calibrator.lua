@@ -126,6 +126,7 @@ local function build_table(self, model, session)
   t.facts.isa, t.facts.data = core.isa(), session:data_hash()
   t.facts.target, t.facts.tool = self.target, "espquant " .. version
   t.facts.model = core.sha256(errors.check(core.onnx_encode(model)))
+  t.boundary = session.boundary
   t.warnings = table.move(t.warnings, 1, #t.warnings, #session.warnings + 1, session.warnings)
   return t
 end
@@ -141,8 +142,8 @@ local function measured_table(self, model, source, hashed)
   return build_table(self, model, sessions.new(prepared_data(self, model, source), hashed))
 end
 
---- The table of a model over a dataset, not written anywhere: a qtable with `warnings`, or nil, message, code,
---- problems.
+--- The table of a model over a dataset, not written anywhere: a qtable with `warnings` and `boundary` (names of tensors
+--- whose exponents float errors could have decided), or nil, message, code, problems.
 function Calibrator:measure_table(model, source)
   local ok, t = pcall(measured_table, self, model, source)
   if ok then return t end

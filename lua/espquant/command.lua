@@ -11,6 +11,7 @@ local errors = require "espquant.errors"
 local espdl = require "espquant.espdl"
 local json = require "espquant.json"
 local onnx = require "espquant.onnx"
+local provenance = require "espquant.provenance"
 local qtable = require "espquant.qtable"
 local raw = require "espquant.dataset.raw"
 
@@ -249,7 +250,7 @@ end
 
 --- The hash of a model in tables and reports.
 function M.model_hash(model)
-  return core.sha256(errors.check(core.onnx_encode(model)))
+  return provenance.hash(model)
 end
 
 --- A word to whoever uses a table with another model than it was made for, as far as it says.

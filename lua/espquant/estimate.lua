@@ -49,7 +49,9 @@ local function table_of_noise(model, o)
   local calibrator = Calibrator {
     bits = o.bits, runtime = o.runtime, target = o.target, granularity = o.granularity, log = function() end,
   }
-  return errors.check(calibrator:measure_table(model, errors.check(dataset.of(images, model))))
+  local t = errors.check(calibrator:measure_table(model, errors.check(dataset.of(images, model))))
+  t.facts.data = ("0"):rep(64) -- as long as the hash of real data
+  return t
 end
 
 -- --- sizes --------------------------------------------------------------------------------------------------------

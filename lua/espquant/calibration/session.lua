@@ -1,7 +1,7 @@
 --- What a policy of calibration measures with: a session gives it the statistics of its tensors over all data.
 ---
 ---     session:pass(exec, observation, title, last)    -- adds to the observation; `last`: the policy asks for no more
----     session.warnings  session.images  session:data_hash()
+---     session.warnings  session.boundary (names, see boundary.lua)  session.images  session:data_hash()
 ---
 --- This one runs the data. Those of `shard` run a part, or take what parts have seen.
 
@@ -16,7 +16,7 @@ local M = { Session = Session }
 
 --- A session over a dataset of the model; with `hashed` it knows the data's hash, which takes time.
 function M.new(data, hashed)
-  return setmetatable({ data = data, warnings = {}, hashes = hashed and digest.new() or nil }, Session)
+  return setmetatable({ data = data, warnings = {}, boundary = {}, hashes = hashed and digest.new() or nil }, Session)
 end
 
 --- One pass over the dataset, everything observed.

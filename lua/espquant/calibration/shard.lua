@@ -39,7 +39,7 @@ function M.rounds(calib, model)
     if title == "histogram" then rounds = 2 end
     if last then error(STOP, 0) end
   end
-  build(calib, model, { warnings = {}, pass = pass })
+  build(calib, model, { warnings = {}, boundary = {}, pass = pass })
   return rounds
 end
 
@@ -86,7 +86,7 @@ function M.collect(calib, model, data, index, count, ranges)
   local problems = ranges and wrong_ranges(ranges, stat)
   if problems then errors.raise("format", "the ranges are not of this calibration", problems) end
   local session = setmetatable({
-    data = part, warnings = {}, hashes = digest.new(), ranges = ranges, states = stat.states, complete = false,
+    data = part, warnings = {}, boundary = {}, hashes = digest.new(), ranges = ranges, states = stat.states, complete = false,
   }, Collector)
   build(calib, model, session)
   stat.complete, stat.parts = session.complete, { [index] = session.hashes:list() }
@@ -118,7 +118,7 @@ function M.session(stat)
     errors.raise("format", ("the data of the second round are not those of the first (their hash begins with %s, expected "
       .. "%s)"):format(statistics.data_hash(stat):sub(1, 12), tostring(stat.ranges.data):sub(1, 12)))
   end
-  return setmetatable({ stat = stat, warnings = {}, images = stat.images }, Merged)
+  return setmetatable({ stat = stat, warnings = {}, boundary = {}, images = stat.images }, Merged)
 end
 
 return M

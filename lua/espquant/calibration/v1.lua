@@ -5,6 +5,7 @@
 ---
 --- `session` is that of calibration/session.lua.
 
+local boundary = require "espquant.calibration.boundary"
 local core = require "espquant.core"
 local errors = require "espquant.errors"
 local model_scales = require "espquant.model_scales"
@@ -67,6 +68,16 @@ local function warn_of_clipped_inputs(self, model, ranges, first, warnings)
   end
 end
 
+-- Lists tensors whose exponents float errors could have decided.
+local function note_boundaries(self, session, names, by_range, ranges, thresholds, trained)
+  for i, name in ipairs(names) do
+    local threshold = not by_range[name] and thresholds[i]
+    local near = threshold and boundary.is_near(threshold, core.exponent_of_threshold)
+      or not threshold and boundary.is_near(absmax(ranges, i), function(x) return core.exponent_of_absmax(x, self.bits) end)
+    if near and not trained[name] then table.insert(session.boundary, name) end
+  end
+end
+
 -- name -> exponent for every name, in one pass (minmax) or two (entropy); the set `by_range` is always minmax.
 local function measure(self, model, session, names, by_range)
   local exec <close> = errors.check(core.executor(model, { threads = self.threads, outputs = {} }))
@@ -83,6 +94,7 @@ local function measure(self, model, session, names, by_range)
     thresholds = errors.check(histograms:thresholds(self.threads))
     if self.mode == "original" then check_thresholds(model, histograms, thresholds, names) end
   end
+  note_boundaries(self, session, names, by_range, ranges, thresholds or {}, trained)
   local found = {}
   for i, name in ipairs(names) do
     found[name] = trained[name]

@@ -40,11 +40,15 @@ function M.run(args, streams)
       data = t.facts.data, tool = t.facts.tool, runtime = t.facts.runtime == "v3" and "v3" or nil,
       observer = t.facts.observer, weight_observer = t.facts.weight_observer,
       layers = t.facts.layers and json.object(t.facts.layers),
-      warnings = json.array { table.unpack(t.warnings) },
+      warnings = json.array { table.unpack(t.warnings) }, boundary = json.array { table.unpack(t.boundary) },
     })
   else
     streams.stdout:write(t:summary(), "\n")
     streams.stdout:write(("%s: %d entries from %d images\n"):format(output, #t.entries, calib.images))
+    if #t.boundary > 0 then
+      streams.stdout:write("so close to where the exponent changes that another instruction set (--isa) may give another: ",
+        table.concat(t.boundary, ", "), "\n")
+    end
   end
   return true
 end

@@ -5,6 +5,7 @@ local errors = require "espquant.errors"
 local json = require "espquant.json"
 local onnx = require "espquant.onnx"
 local optimizer = require "espquant.optimizer"
+local provenance = require "espquant.provenance"
 
 local M = { name = "optimize", summary = "fold and remove nodes of a float model" }
 
@@ -85,12 +86,14 @@ function M.run(args, streams)
   local wrong = command.overwrites(output, args.model)
   if wrong then return command.usage(streams, wrong) end
   local model = command.model(args.model, args, streams)
+  local source = provenance.hash(model)
   local before, names = #model, optimizer.with_passes(args.also, args.passes or (optimizer.get_available_passes()))
   if args.dynamic_batch then model = optimizer.convert_model_batch_to_dynamic(model) end
   local graph, counts, proof = optimizer.optimize(model, (args.passes or args.also) and names, {
     trace = args.trace and tracer(streams), verify = not args.no_verify,
     fixed_point = args.fixed_point or (args.also and not args.passes),
   })
+  provenance.stamp(graph, source, ("dynamic batch %s: %s"):format(tostring(args.dynamic_batch), table.concat(names, ",")))
   errors.check(onnx.save(graph, output))
   if proof and proof.skipped then json.array(proof.skipped) end
   local facts = { output = output, nodes_before = before, nodes = #graph, passes = json.array(), verify = proof }

@@ -16,6 +16,7 @@ local layout = require "espquant.export.espdl_layout"
 local matmul = require "espquant.export.espdl_matmul"
 local Nodes = require "espquant.export.espdl_nodes"
 local tensors = require "espquant.export.espdl_tensor"
+local provenance = require "espquant.provenance"
 local shape_text = require "espquant.shape".text
 local v3 = require "espquant.quant.v3"
 
@@ -136,10 +137,10 @@ local function metadata(entries)
   return #list > 0 and list or nil
 end
 
--- The metadata; where kernels of that version compute otherwise than the quantizer simulates (quant/v3/deviations.lua),
+-- The metadata, where the file comes from among them; where kernels of that version compute otherwise than the quantizer simulates (quant/v3/deviations.lua),
 -- whoever simulates the file has to know: "runtime_version".
-local function with_version(graph, options)
-  local entries = {}
+local function with_version(graph, options, origin)
+  local entries = origin
   for key, text in pairs(options.metadata or {}) do entries[key] = text end
   for node in graph:nodes() do
     if node.domain == "esp" and node.op_type == "PRelu" then entries.runtime_version = options.runtime_version end
@@ -177,7 +178,7 @@ function M.encode(model, table, options)
   q, message, code, problems = v3.apply(static, table, { chip = o.target, bits = o.bits,
     runtime_version = o.runtime_version })
   if not q then return nil, message, code, problems end
-  o.metadata = with_version(q, o)
+  o.metadata = with_version(q, o, provenance.metadata(model, table))
   o.ir_version = math.max(1, math.min(model.ir_version, MAX_IR_VERSION))
   local made
   made, message, code = M.model(q, o)
