@@ -1,6 +1,7 @@
 #include "infer/prim.h"
 
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/alloc.h"
 
@@ -86,6 +87,14 @@ bool espq_infer_prim_is_gemm(const espq_infer_prim *prim) {
   return !strncmp(name, "gemm", 4) || !strncmp(name, "x64:gemm", 8);
 }
 
+/* Debian 12's oneDNN writes code without a look at whether it got memory for it. So there must be more room than it
+ * takes; mmap, since a freed block of this size would change how malloc goes on. */
+static bool has_room(void) {
+  enum { ROOM = 16 << 20 };
+  void *room = mmap(NULL, ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return room != MAP_FAILED && !munmap(room, ROOM);
+}
+
 static dnnl_status_t reorder(espq_infer_engine *engine, const dnnl_memory_desc_t *from, void *source,
                              const dnnl_memory_desc_t *to, void *target) {
   dnnl_primitive_desc_t desc = NULL;
@@ -93,7 +102,7 @@ static dnnl_status_t reorder(espq_infer_engine *engine, const dnnl_memory_desc_t
   dnnl_stream_t stream = NULL;
   dnnl_memory_t a = NULL, b = NULL;
   dnnl_status_t s = dnnl_reorder_primitive_desc_create(&desc, from, engine->dnnl, to, engine->dnnl, NULL);
-  if (s == dnnl_success) s = dnnl_primitive_create(&primitive, desc);
+  if (s == dnnl_success) s = has_room() ? dnnl_primitive_create(&primitive, desc) : dnnl_out_of_memory;
   if (s == dnnl_success) s = dnnl_stream_create(&stream, engine->dnnl, dnnl_stream_in_order);
   if (s == dnnl_success) s = dnnl_memory_create(&a, from, engine->dnnl, source);
   if (s == dnnl_success) s = dnnl_memory_create(&b, to, engine->dnnl, target);
@@ -123,6 +132,7 @@ espq_status espq_infer_prim_pack(espq_infer_prim *prim, int which, const dnnl_me
 }
 
 espq_status espq_infer_prim_compile(espq_infer_prim *prim, espq_error *err) {
+  if (!has_room()) return espq_fail_memory(err);
   dnnl_status_t status = dnnl_primitive_create(&prim->primitive, prim->desc);
   return status == dnnl_success ? ESPQ_OK : espq_infer_dnnl_fail(err, status, "kernel");
 }

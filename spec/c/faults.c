@@ -31,6 +31,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -91,6 +92,12 @@ void *__wrap_aligned_alloc(size_t alignment, size_t bytes) {
 void __wrap_free(void *block) {
   if (block) atomic_fetch_sub(&live, 1);
   __real_free(block);
+}
+
+void *__real_mmap(void *at, size_t size, int access, int flags, int fd, off_t offset);
+
+void *__wrap_mmap(void *at, size_t size, int access, int flags, int fd, off_t offset) {
+  return fails(MEMORY) ? MAP_FAILED : __real_mmap(at, size, access, flags, fd, offset);
 }
 
 /* Most requests to an arena need no new block: each of them fails too. */
