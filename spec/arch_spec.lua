@@ -43,6 +43,7 @@ local LUA_EDGES = {
   ["repl"] = { "complete", "help", "version", "espquant", "@readline" },
   ["cli"] = { "*", "repl", "@argparse" },
   ["command"] = { "*" },
+  ["command_parser"] = { "*", "@argparse" },
   ["command_options"] = { "auto.config", "core", "errors", "quant.*" },
   ["commands.*"] = { "*" },
   ["espquant"] = { "*" },

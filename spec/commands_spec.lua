@@ -90,7 +90,7 @@ describe("the commands", function()
       assert.matches("\n  " .. name .. " +%w", help)
       local r = espquant(name, "--help")
       assert.same({ 0, "" }, { r.status, r.stderr })
-      assert.matches("^Usage: espquant " .. name, r.stdout)
+      assert.matches("^Examples:\n   espquant " .. name .. ".*\n\nUsage: espquant " .. name, r.stdout)
     end
   end)
 

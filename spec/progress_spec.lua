@@ -27,7 +27,7 @@ describe("progress", function()
     local bar, written, clock = bar_on(true, 4)
     clock.now = 110
     bar:update(1)
-    assert.equal("\rcalibrate [######..................]  25 % 30 s left", written[1])
+    assert.equal("\rcalibrate [######..................]  25 % 0.1/s, 30 s left", written[1])
     bar:close()
     local blank = written[2]:match "^\r( +)\r$"
     assert.equal(#written[1] - 1, #blank)

@@ -3,17 +3,22 @@
 --- A command is a file `commands/<name>.lua` (a `-` of the name is a `_` of the file) that returns
 ---
 ---     { name = "info", summary = "print what is in a model",
+---       examples = { "espquant info m.onnx" },           -- what --help begins with
 ---       configure = function(parser) ... end,            -- parser: lua-argparse, with -h/--help already there
 ---       run = function(args, io) return exit_code end }  -- or nil, message, code; io: stdin, stdout, stderr
 ---
 --- The word after `espquant` is a script if it contains a "/" or ends in ".lua", else a command if there is one of
 --- that name, else a script if there is such a file. Modules are required when needed: start-up is part of every run.
 
+local command_parser = require "espquant.command_parser"
 local errors = require "espquant.errors"
 
 local M = {}
 
 local EXIT = errors.EXIT
+
+--- The names of all commands, sorted.
+M.command_names = command_parser.names
 local unpack = table.unpack
 
 local USAGE = [[
@@ -90,31 +95,10 @@ end
 
 -- --- commands ---------------------------------------------------------------------------------------------------
 
-local function command_module(word)
-  if not word:match "^%a[%w_-]*$" then return nil end
-  local name = "espquant.commands." .. word:gsub("-", "_")
-  return package.searchpath(name, package.path) and name
-end
-
---- The names of all commands, sorted. Lists their folder, so only help and error messages ask.
-function M.command_names()
-  local here = package.searchpath("espquant.cli", package.path) or ""
-  local folder = here:gsub("cli%.lua$", "commands")
-  local pipe = io.popen("ls '" .. folder:gsub("'", "'\\''") .. "' 2>/dev/null")
-  local names = {}
-  for file in pipe and pipe:lines() or function() end do
-    local name = file:match "^([%w_]+)%.lua$"
-    if name then names[#names + 1] = (name:gsub("_", "-")) end
-  end
-  if pipe then pipe:close() end
-  table.sort(names)
-  return names
-end
-
 local function print_help()
   io.stdout:write(USAGE, "\ncommands:\n")
-  for _, name in ipairs(M.command_names()) do
-    io.stdout:write(("  %-10s %s\n"):format(name, require(command_module(name)).summary))
+  for _, name in ipairs(command_parser.names()) do
+    io.stdout:write(("  %-10s %s\n"):format(name, require(command_parser.module_name(name)).summary))
   end
   io.stdout:write(EXITS)
   return EXIT.ok
@@ -146,7 +130,7 @@ function M.suggest(word, candidates)
 end
 
 local function unknown_command(word)
-  local names = M.command_names()
+  local names = command_parser.names()
   local near = M.suggest(word, names)
   complain(("'%s' is neither a command nor a file"):format(word))
   if #near > 0 then
@@ -155,19 +139,6 @@ local function unknown_command(word)
     io.stderr:write("commands: ", table.concat(names, ", "), " (espquant help)\n")
   end
   return EXIT.usage
-end
-
--- The parser of a command, and a function that tells whether --help stopped it (argparse itself would exit).
-local function make_parser(command)
-  local argparse = require "argparse"
-  local parser = argparse("espquant " .. command.name, command.summary):add_help(false):help_max_width(100)
-  local asked = false
-  command.configure(parser)
-  parser:flag("-h --help", "Show this help message."):action(function()
-    asked = true
-    error("help", 0)
-  end)
-  return parser, function() return asked end
 end
 
 -- What a command returned or raised, as an exit code.
@@ -181,10 +152,10 @@ local function command_result(ok, result, message, code)
 end
 
 local function parse_and_run(command, arguments)
-  local parser, help_asked = make_parser(command)
+  local parser, help_asked = command_parser.of(command)
   local ok, parsed, args = pcall(parser.pparse, parser, arguments)
   if help_asked() then
-    io.stdout:write(parser:get_help(), "\n")
+    io.stdout:write(command_parser.help(command, parser), "\n")
     return EXIT.ok
   elseif not ok then
     error(parsed, 0)
@@ -203,7 +174,7 @@ end
 
 local function help(words)
   if not words[1] then return print_help() end
-  local module = command_module(words[1])
+  local module = command_parser.module_name(words[1])
   if not module then return unknown_command(words[1]) end
   return M.run_command(require(module), { "--help" })
 end
@@ -269,7 +240,7 @@ local function run_word(argv, index)
   local rest = { unpack(argv, index + 1) }
   if word == "-" or word:find("/", 1, true) or word:match "%.lua$" then return run_script(argv, index) end
   if word == "help" then return help(rest) end
-  local module = command_module(word)
+  local module = command_parser.module_name(word)
   if module then return M.run_command(require(module), rest) end
   local file = io.open(word)
   if not file then return unknown_command(word) end
@@ -321,7 +292,7 @@ function M.main(argv)
   if not done then status = report(status, EXIT.bug) end
   local ok, message = io.stdout:flush()
   local core = package.loaded["espquant.core"] -- who has not needed it has not written much
-  if ok and core and core.has_failed(io.stdout) then ok, message = nil, "an earlier part was lost" end
+  if ok and core and io.type(io.stdout) and core.has_failed(io.stdout) then ok, message = nil, "an earlier part was lost" end
   if ok then return status end
   complain("cannot write to standard output: " .. message)
   return status == EXIT.ok and errors.exit_code "io" or status

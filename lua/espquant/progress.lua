@@ -1,4 +1,4 @@
---- Progress on standard error: a bar with the time left on a terminal, nothing in a pipe or with TERM=dumb.
+--- Progress on standard error: a bar with steps per second and the time left on a terminal, nothing in a pipe or with TERM=dumb.
 ---
 ---     local bar = progress.new { title = "calibrate", total = #images }
 ---     for i = 1, #images do ... bar:update(i) end
@@ -41,12 +41,17 @@ function M.new(options)
   return setmetatable(bar, Bar)
 end
 
+local function rate(per_second)
+  return (per_second < 10 and "%.1f/s" or "%.0f/s"):format(per_second)
+end
+
 function Bar:text(done)
   if not self.total then return ("%s: %d"):format(self.title, done) end
   local share = math.max(0, math.min(1, done / self.total))
   local filled = math.floor(share * WIDTH)
   local elapsed = self.now() - self.start
-  local left = share > 0 and share < 1 and elapsed >= 2 and M.duration(elapsed / share - elapsed) .. " left" or ""
+  local known = share > 0 and share < 1 and elapsed >= 2
+  local left = known and ("%s, %s left"):format(rate(done / elapsed), M.duration(elapsed / share - elapsed)) or ""
   return ("%s [%s%s] %3d %% %s"):format(self.title, ("#"):rep(filled), ("."):rep(WIDTH - filled),
     math.floor(share * 100), left)
 end

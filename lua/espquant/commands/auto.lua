@@ -11,6 +11,11 @@ local json = require "espquant.json"
 
 local M = { name = "auto", summary = "find the cheapest layers at int16 and observers that meet a goal (v3)" }
 
+M.examples = {
+  "espquant auto m.onnx -d images.npy --goal 'agreement >= 0.99'",
+  "espquant auto m.onnx -d photos -l labels.npy --goal 'accuracy >= 97 %'",
+}
+
 function M.configure(parser)
   command.add_model(parser, "model", "The .onnx file (optimize it first).")
   command.add_data(parser)

@@ -7,6 +7,12 @@ local json = require "espquant.json"
 
 local M = { name = "calibrate", summary = "measure a model over sample data and write a quantization table" }
 
+M.examples = {
+  "espquant calibrate m.onnx -d images.npy -o m.json",
+  "espquant calibrate m.onnx -d photos --runtime v3 --target esp32p4 -o m.json",
+  "espquant calibrate m.onnx -d digits-idx3-ubyte.gz --scale 1/256 --method entropy -o m.pickle",
+}
+
 function M.configure(parser)
   command.add_model(parser, "model", "The .onnx file (optimize it first).")
   command.add_data(parser)

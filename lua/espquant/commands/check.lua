@@ -10,6 +10,11 @@ local v3 = require "espquant.quant.v3"
 
 local M = { name = "check", summary = "tell whether a model can be quantized, with all reasons if not" }
 
+M.examples = {
+  "espquant check m.onnx",
+  "espquant check m.onnx --runtime v3 --target esp32p4",
+}
+
 function M.configure(parser)
   command.add_model(parser)
   command.add_runtime(parser, { target = true })

@@ -6,6 +6,11 @@ local errors = require "espquant.errors"
 
 local M = { name = "codegen", summary = "write a program that runs a quantized model on a chip and tests it" }
 
+M.examples = {
+  "espquant codegen m.onnx -t m.json -o project",
+  "espquant codegen m.onnx -t m.json -d images.npy -o project",
+}
+
 function M.configure(parser)
   command.add_model(parser, "model", "The .onnx file that was calibrated.")
   parser:option "-t --table":count "1":argname "TABLE":description "The quantization table, .pickle or .json."

@@ -7,6 +7,10 @@ local M = { name = "convert", summary = "write the coefficients of config.json a
 
 local GRANULARITY = { ["0"] = "per-tensor", ["1"] = "per-channel" }
 
+M.examples = {
+  "espquant convert folder -t esp32s3 -n coefficient -q per-channel",
+}
+
 function M.configure(parser)
   local chips = {}
   for i, target in ipairs(core.targets()) do chips[i] = target.chip end

@@ -12,6 +12,11 @@ local function number(text)
   return value
 end
 
+M.examples = {
+  "espquant diff old.json new.json",
+  "espquant diff old.onnx new.onnx --max-bytes 5",
+}
+
 function M.configure(parser)
   parser:argument("a", "A table (.json, .pickle), a model (.onnx, .espdl), or a report (of espquant report --json).")
   parser:argument("b", "Another one of the same kind.")

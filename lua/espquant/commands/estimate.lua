@@ -23,6 +23,11 @@ local function milliseconds(text)
   return value
 end
 
+M.examples = {
+  "espquant estimate m.onnx --runtime v3 --target esp32s3",
+  "espquant estimate m.onnx -t m.json --max-ram 300K --max-flash 2M",
+}
+
 function M.configure(parser)
   command.add_model(parser, "model", "The .onnx file, as it will be exported.")
   parser:option "-t --table":argname "TABLE"

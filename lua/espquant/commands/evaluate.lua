@@ -13,6 +13,11 @@ local version = require "espquant.version"
 
 local M = { name = "evaluate", summary = "accuracy of the integer model and its agreement with the float model" }
 
+M.examples = {
+  "espquant evaluate m.onnx -t m.json -d test.npy -l labels.npy",
+  "espquant evaluate m.onnx -t m.json -d test.npy -l labels.npy --min-accuracy 97 --layers",
+}
+
 function M.configure(parser)
   command.add_model(parser, "model", "The .onnx file that was calibrated.")
   parser:option "-t --table":count "1":argname "TABLE":description "The quantization table, .pickle or .json."

@@ -17,6 +17,11 @@ local function version(text)
   return nil, ("--runtime-version: '%s' is no version such as 3.3.9"):format(text)
 end
 
+M.examples = {
+  "espquant export m.onnx -t m.pickle -o main",
+  "espquant export m.onnx -t m.json --runtime v3 -o m.espdl -d images.npy",
+}
+
 function M.configure(parser)
   command.add_model(parser, "model", "The .onnx file that was calibrated.")
   parser:option "-t --table":count "1":argname "TABLE":description "The quantization table, .pickle or .json."

@@ -13,6 +13,12 @@ local size = require "espquant.size"
 
 local M = { name = "info", summary = "print what is in a model, a table or a file of arrays" }
 
+M.examples = {
+  "espquant info m.onnx",
+  "espquant info m.json",
+  "espquant info m.espdl --json",
+}
+
 function M.configure(parser)
   command.add_model(parser, "file", ".onnx, .espdl, a table (.pickle or .json), or data as for --data.")
   parser:flag "--nodes":description "Print every node of a model."

@@ -11,6 +11,11 @@ local statistics = require "espquant.statistics"
 
 local M = { name = "merge", summary = "put together what espquant stat measured of parts of the data: the table" }
 
+M.examples = {
+  "espquant merge part1.stat part2.stat -o m.json",
+  "espquant merge part1.stat part3.stat --partial -o sum.stat",
+}
+
 function M.configure(parser)
   parser:argument("parts", "Files of espquant stat, in any order."):args "+"
   parser:option "-o --output":argname "FILE":description(

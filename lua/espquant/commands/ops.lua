@@ -6,6 +6,10 @@ local json = require "espquant.json"
 
 local M = { name = "ops", summary = "print the table of operators" }
 
+M.examples = {
+  "espquant ops",
+}
+
 function M.configure(parser)
   parser:flag "--markdown":description "As a Markdown table."
   command.add_json(parser)

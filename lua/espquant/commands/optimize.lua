@@ -21,6 +21,11 @@ local function pass_list(text)
   return list, message and message .. " (--list-passes names all)"
 end
 
+M.examples = {
+  "espquant optimize m.onnx",
+  "espquant optimize m.onnx -o small.onnx --also cut_final_softmax",
+}
+
 function M.configure(parser)
   command.add_model(parser):args "?"
   parser:option "-o --output":argname "FILE":description "Where to write (default: MODEL_optimized.onnx)."

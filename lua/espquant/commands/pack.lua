@@ -6,6 +6,10 @@ local espdl = require "espquant.espdl"
 
 local M = { name = "pack", summary = "put several .espdl files into one package" }
 
+M.examples = {
+  "espquant pack a.espdl b.espdl -o both.espdl",
+}
+
 function M.configure(parser)
   parser:argument "files":args "+":description "The .espdl files; their names are those in the package."
   parser:option "-o --output":count "1":argname "FILE":description "The package."

@@ -51,6 +51,11 @@ local function usual_text()
   return table.concat(list, ", ")
 end
 
+M.examples = {
+  "espquant report m.onnx -d images.npy -l labels.npy",
+  "espquant report m.onnx -d images.npy -c int8:per-channel:entropy -c v3:int8:esp32p4 -o page.html",
+}
+
 function M.configure(parser)
   command.add_model(parser, "model", "The .onnx file, as it will be calibrated.")
   command.add_data(parser)

@@ -14,6 +14,12 @@ local progress = require "espquant.progress"
 
 local M = { name = "run", summary = "run data through a model, in float or as the chip's integers" }
 
+M.examples = {
+  "espquant run m.onnx -d images.npy -o out.npz",
+  "espquant run m.onnx -t m.json -d images.npy --as-float",
+  "espquant run m.espdl",
+}
+
 function M.configure(parser)
   command.add_model(parser, "model", "The .onnx file; or an .espdl file, whose own test is run.")
   command.add_data(parser, "Of an .onnx file:")

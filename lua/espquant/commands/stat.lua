@@ -9,6 +9,11 @@ local errors = require "espquant.errors"
 
 local M = { name = "stat", summary = "measure one part of the sample data; espquant merge makes the table of all parts" }
 
+M.examples = {
+  "espquant stat m.onnx -d images.npy --shard 1/4 -o part1.stat",
+  "espquant stat m.onnx -d images.npy --method entropy --rounds",
+}
+
 function M.configure(parser)
   command.add_model(parser, "model", "The .onnx file (optimize it first).")
   command.add_data(parser)

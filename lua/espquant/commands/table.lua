@@ -5,6 +5,10 @@ local errors = require "espquant.errors"
 
 local M = { name = "table", summary = "write a quantization table in its other form: .json for .pickle, or back" }
 
+M.examples = {
+  "espquant table m.pickle -o m.json",
+}
+
 function M.configure(parser)
   parser:argument("table"):description "The quantization table, .pickle or .json."
   parser:option "-o --output":count "1":argname "FILE"

@@ -6,6 +6,11 @@ local provenance = require "espquant.provenance"
 
 local M = { name = "verify", summary = "whether a table, report, .espdl, .stat or optimized model was made from a model" }
 
+M.examples = {
+  "espquant verify m.json m.onnx",
+  "espquant verify m.espdl m.onnx -t m.json",
+}
+
 function M.configure(parser)
   parser:argument("artefact", "A table, report (.html, .json), .espdl, .stat, or an .onnx file of espquant optimize.")
   command.add_model(parser, "model", "The .onnx file that it should be made from.")
