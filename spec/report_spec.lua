@@ -1,12 +1,14 @@
 -- The report: its drawing, its facts, and the page in a real browser.
 
 local browser = require "spec.support.browser"
+local cause = require "espquant.report.cause"
 local core = require "espquant.core"
 local espquant = require "espquant"
 local layers = require "espquant.report.layers"
 local memory = require "espquant.memory"
 local process = require "spec.support.process"
 local report = require "espquant.report"
+local shell = require "espquant.shell"
 
 local SIZE = { width = 100, height = 30 }
 
@@ -172,7 +174,9 @@ describe("report.collect", function()
     local g = residual "conv"
     local facts = facts_of(g)
     assert.is_true(facts.tensors.c.threshold > 0)
-    assert.is_nil(facts.tensors.w) -- two elements have no histogram
+    assert.same({ 2, 1, 1, 1 }, facts.tensors.w.shape)
+    assert.same({ -2, 0.5 }, { facts.tensors.w.min, facts.tensors.w.max })
+    assert.is_nil(facts.tensors.w.threshold)
   end)
 
   it("names an input that is cut off, and no layer that only hands the error on", function()
@@ -187,6 +191,44 @@ describe("report.collect", function()
     assert.equal("conv", facts.nodes[worst[1].node].name)
     assert.matches("input 'x' reaches 5", worst[1].cause)
     assert.matches("--input-exponent measured", worst[1].command, 1, true)
+  end)
+
+  -- x -> Conv by -1 and 1 -> Relu -> y, with data that is nearly always negative for one channel.
+  local function rectified()
+    local g = core.graph { name = "rectified", opset = 11 }
+    local w = g:add_constant("w", core.tensor_from({ 0.5, -2 }, "float32"):reshape { 2, 1, 1, 1 })
+    local x = g:add_input("x", "float32", { "N", 1, 4, 4 })
+    local conv = g:add_node { op_type = "Conv", name = "conv", inputs = { x, w }, outputs = { "c" } }
+    local relu = g:add_node { op_type = "Relu", name = "relu", inputs = { conv }, outputs = { "r" } }
+    local last = g:add_node { op_type = "Conv", name = "last", inputs = { relu, g:add_constant("v",
+      core.tensor_from({ 0.25, 0.5 }, "float32"):reshape { 1, 2, 1, 1 }) }, outputs = { "y" } }
+    g:add_output(last:output(1))
+    assert(g:infer_shapes())
+    return g
+  end
+
+  local function worst_of(layers)
+    local g = rectified()
+    local facts, config = facts_of(g), { bits = "int8", runtime = "v3" }
+    return cause.worst(g, facts, config, { layers = layers, exponents = {}, bits = 8 }, {}), facts
+  end
+
+  it("judges a layer behind its activation, and inputs through what is no layer of its own", function()
+    local clean, poor = { snr = 40, saturated = 0 }, { snr = 12, saturated = 0.1 }
+    assert.same({}, worst_of { c = poor, r = clean, y = clean }) -- what Relu cuts away did no harm
+    assert.equal(1, #worst_of { c = poor, y = { snr = 11, saturated = 0 } }) -- r is none of its own
+    local worst, facts = worst_of { r = poor, y = { snr = 11, saturated = 0 } } -- v3: Conv and Relu are one
+    assert.equal(1, #worst)
+    assert.equal("conv", facts.nodes[worst[1].node].name)
+    assert.equal(12, worst[1].snr)
+    assert.matches("10 %% of its values", worst[1].cause)
+  end)
+
+  it("quotes what a shell would read otherwise", function()
+    assert.equal([['it'\''s $x']], shell.quoted "it's $x")
+    assert.same({ "--scale 0.00390625", "--size 2x3", "--header no" }, shell.options({ { "--scale", "scale" },
+      { "--size", "size", "x" }, { "--header", "header" }, { "--none", "none" } },
+      { scale = 1 / 256, size = { 2, 3 }, header = false }))
   end)
 
   it("gives the same page twice", function()
@@ -229,7 +271,7 @@ describe("the page #unit", function()
   it("shows rows, nodes and histograms, sorts, searches and follows a click", function()
     local facts = facts_of(residual "conv")
     local page <close> = open(facts, 1280, 900)
-    check_page(page, facts, 3, 4)
+    check_page(page, facts, 3, 5)
     page:run [[document.querySelector("th[data-key=name] button").click()]]
     local function names()
       return page:run [[return [...document.querySelectorAll("#layers td.name")].map((td) => td.textContent).join(" ")]]
@@ -248,7 +290,7 @@ describe("the page #unit", function()
   it("shows a name that is HTML as text, and lets no foreign script run", function()
     local facts = facts_of(residual(EVIL))
     local page <close> = open(facts, 1280, 900)
-    check_page(page, facts, 3, 4)
+    check_page(page, facts, 3, 5)
     assert.equal("model <b>& - espquant report", page:run "return document.title")
     assert.equal(0, count(page, "img"))
     assert.equal(EVIL, page:run [[return document.querySelectorAll("#layers td.name")[0].textContent]])
@@ -257,7 +299,18 @@ describe("the page #unit", function()
     assert.equal("model <b>& - espquant report", page:run "return document.title")
   end)
 
-  for _, width in ipairs { 1280, 390 } do
+  it("looks nothing up but what the facts have", function()
+    local facts = facts_of(residual "\xff\xfe\u{2028}")
+    for i, name in ipairs { "__proto__", "constructor", "toString" } do facts.nodes[i + 1].outputs[1] = name end
+    facts.nodes[2].weights[1], facts.nodes[3].inputs[1] = "valueOf", "__proto__"
+    local page <close> = open(facts, 1280, 900)
+    page:run [[document.querySelector('#graph .node[data-index="1"]').dispatchEvent(new MouseEvent("click"))]]
+    assert.same({}, page:log())
+    assert.equal("yes", page:run "return document.body.dataset.ready")
+    assert.equal(3, count(page, "#layers tbody tr"))
+  end)
+
+  for _, width in ipairs { 1440, 390 } do
     it(("fits a window of %d pixels"):format(width), function()
       local page <close> = open(facts_of(residual "conv"), width, 844)
       assert.equal(width, page:run "return document.documentElement.scrollWidth")

@@ -14,6 +14,7 @@ local onnx = require "espquant.onnx"
 local provenance = require "espquant.provenance"
 local qtable = require "espquant.qtable"
 local raw = require "espquant.dataset.raw"
+local shell = require "espquant.shell"
 
 local M = {}
 
@@ -129,6 +130,24 @@ function M.add_data(parser, purpose)
     :description "What each number of the data is multiplied by, for example 1/256."
   M.add_file_options(parser)
   add_picture_options(parser)
+end
+
+-- What joins the parts of a value that is a list; "," else.
+local BETWEEN = { shape = "x", size = "x" }
+
+--- The options of add_data that were given, as a shell takes them.
+function M.data_words(args)
+  local words, names = {}, { { "--scale", "scale" } }
+  for i, path in ipairs(args.data) do words[i] = "--data " .. shell.quoted(path) end
+  for _, options in ipairs { FILE_OPTIONS, PICTURE_OPTIONS } do
+    for key, option in pairs(options) do
+      local name = "--" .. key:gsub("_", "-")
+      names[#names + 1] = { name, key, BETWEEN[option] or "," }
+    end
+  end
+  table.sort(names, function(a, b) return a[1] < b[1] end)
+  table.move(shell.options(names, args), 1, #names, #words + 1, words)
+  return table.concat(words, " ")
 end
 
 local function count(text)

@@ -119,7 +119,7 @@ local function of_report(facts)
     for _, what in ipairs { "accuracy", "agreement", "snr" } do
       if is_number(config[what]) then numbers[config.label .. " " .. what] = config[what] end
     end
-    for name, layer in pairs(config.layers) do
+    for name, layer in pairs(config.refused and {} or config.layers) do
       items[#items + 1] = { name = config.label .. ": " .. name, text = "layer",
         exponents = is_number(layer.exponent) and { layer.exponent } or nil }
     end

@@ -3,7 +3,8 @@
 ---     local page <close> = browser.open("/tmp/report.html", 1280, 900)
 ---     page:run "return document.title"         -- what the script returns, as Lua values
 ---     page:log()                               -- the lines of the console, warnings and errors
----     page:screenshot "/tmp/report.png"
+---     page:screenshot("/tmp/report.png", true)  -- true: all of the page, not only the window
+---     page:media { ["prefers-color-scheme"] = "dark" }
 ---
 --- browser.missing is nil, or says what is not installed.
 
@@ -89,9 +90,23 @@ function Page:log()
   return lines
 end
 
-function Page:screenshot(path)
-  local text = call(self, "GET", "/screenshot")
+-- Writes a PNG; of the whole page where `full`, else of the window.
+function Page:screenshot(path, full)
+  local text
+  if full then
+    text = call(self, "POST", "/goog/cdp/execute", { cmd = "Page.captureScreenshot",
+      params = { captureBeyondViewport = true, format = "png" } }).data
+  else
+    text = call(self, "GET", "/screenshot")
+  end
   process.run({ "sh", "-c", "base64 -d > '" .. path .. "'" }, { stdin = text })
+end
+
+--- Sets what the style sheet asks the device for.
+function Page:media(features)
+  local list = json.array()
+  for name, value in pairs(features) do list[#list + 1] = { name = name, value = value } end
+  call(self, "POST", "/goog/cdp/execute", { cmd = "Emulation.setEmulatedMedia", params = { features = list } })
 end
 
 function Page:__close()

@@ -106,6 +106,7 @@ function M.run(args, streams)
   if wrong then return command.usage(streams, wrong) end
   local facts = report.collect(model, data, {
     name = args.model:match "[^/]*$", path = args.model, data_path = table.concat(args.data, " "),
+    data_words = command.data_words(args),
     labels = accuracy.labels(data, args.labels), threads = args.threads,
     configs = configs,
   })

@@ -3,11 +3,13 @@
 ---     for _, w in ipairs(cause.worst(model, facts, config, tables, options)) do print(w.cause, w.command) end
 ---
 --- A layer counts where its ratio of signal to noise is below 30 dB and more than 3 dB below that of its inputs: what
---- only hands on an error is not listed. Causes are looked for in this order: the model's input is cut off; values are
+--- only hands on an error is not listed. A layer whose result only a Relu or a Clip reads is judged behind that: what
+--- it cuts away does no harm before it. Causes are looked for in this order: the model's input is cut off; values are
 --- cut off; one scale does not suit all channels of the weight; a few large values take up the range; the width is too
 --- small.
 
 local json = require "espquant.json"
+local shell = require "espquant.shell"
 
 local M = {}
 
@@ -17,6 +19,7 @@ local INHERITED = 3 -- dB that a layer may lose of what comes in
 local CLEAN = 60 -- dB: better than what 8 bits can hand on
 local CUT_OFF = 0.005 -- share of saturated elements
 local SPREAD = 8 -- largest channel of a weight over the middle one
+local ACTIVATIONS = { Relu = true, Clip = true }
 local NARROW = 0.25 -- share of the range that all but a thousandth of the elements need
 
 local function snr_of(layers, name)
@@ -25,14 +28,37 @@ local function snr_of(layers, name)
   return row.snr == json.null and math.huge or row.snr
 end
 
--- The least ratio of the inputs.
-local function worst_input(node, layers)
-  local least = math.huge
-  for _, input in ipairs(node.inputs) do
-    least = math.min(least, input and not input.constant and snr_of(layers, input.name) or math.huge)
+-- The activation behind each node whose result nothing else reads: node's output -> activation, and those as a set.
+local function activations_of(model)
+  local behind, is_behind = {}, {}
+  for node in model:nodes() do
+    local x = ACTIVATIONS[node.op_type] and node:input(1)
+    local is_only = x and x.producer and x:use_count() == 1 and not ACTIVATIONS[x.producer.op_type]
+    if is_only then behind[x.name], is_behind[node:output(1).name] = node, true end
   end
+  return behind, is_behind
+end
+
+-- The least ratio of a node's inputs. `ratios` has that of every tensor so far.
+local function worst_input(node, ratios)
+  local least = math.huge
+  for _, input in ipairs(node.inputs) do least = math.min(least, input and ratios[input.name] or math.huge) end
   return least
 end
+
+-- The ratio of every tensor; one that is no layer of its own has the least of what it is made from.
+local function ratios_of(model, layers)
+  local ratios = {}
+  for node in model:nodes() do
+    for _, output in ipairs(node.outputs) do
+      local name = output and output.name
+      if name then ratios[name] = layers[name] and snr_of(layers, name) or worst_input(node, ratios) end
+    end
+  end
+  return ratios
+end
+
+local function name_of(node) return node.name ~= "" and node.name or node:output(1).name end
 
 -- Largest channel over the middle one; 1 without a weight.
 local function spread_of(node)
@@ -64,13 +90,11 @@ local function used_range(tensor)
   return 1
 end
 
-local function quoted(text)
-  return text:match "^[%w%._/:=,+-]+$" and text or "'" .. text:gsub("'", "'\\''") .. "'"
-end
+local quoted = shell.quoted
 
 -- The start of a command that calibrates anew, as the report was made.
 local function calibrate(config, options)
-  local words = { "espquant calibrate", quoted(options.path or "MODEL"), "--data", quoted(options.data_path or "DATA") }
+  local words = { "espquant calibrate", quoted(options.path or "MODEL"), options.data_words or "--data DATA" }
   for _, key in ipairs { "runtime", "target", "bits", "granularity", "method", "observer" } do
     if config[key] then words[#words + 1] = "--" .. key .. " " .. config[key] end
   end
@@ -84,10 +108,14 @@ local function with(config, changes)
   return new
 end
 
--- More bits: for the layer, where the runtime can mix widths, else for all.
+-- More bits: for the layer, where the runtime can mix widths, else for all; beyond int16 only v3 has something.
 local function widen(node, config, options)
-  if config.runtime == "v3" then return calibrate(config, options) .. " --int16 " .. quoted(node.name) end
-  return calibrate(with(config, { bits = "int16", granularity = false, method = false }), options)
+  if config.runtime == "v3" then
+    local wider = config.bits == "int16" and " --float " or " --int16 "
+    return calibrate(config, options) .. wider .. quoted(name_of(node))
+  end
+  local runtime = config.bits == "int16" and "v3" or nil
+  return calibrate(with(config, { bits = "int16", granularity = false, method = false, runtime = runtime }), options)
 end
 
 local function cut_off(row, node, config, options)
@@ -112,8 +140,7 @@ local function clipped_input(node, facts, exponents, bits)
   end
 end
 
-local function explain(node, row, facts, tables, config, options)
-  local tensor = facts.tensors[node:output(1).name]
+local function explain(node, row, tensor, facts, tables, config, options)
   local name, reach, limit = clipped_input(node, facts, tables.exponents, tables.bits)
   if name then
     return ("The model's input '%s' reaches %.3g, but its exponent holds %.3g: what is beyond is cut off"):format(name,
@@ -132,27 +159,25 @@ local function explain(node, row, facts, tables, config, options)
       :format(100 * used), calibrate(with(config, { method = "entropy" }), options)
   end
   if config.bits == "int16" then
-    return "Its values differ too much in size even for 16 bits", calibrate(config, options)
+    return "Its values differ too much in size even for 16 bits", widen(node, config, options)
   end
   return "8 bits are too coarse for its values", widen(node, config, options)
 end
 
--- What the layer adds to the error, in dB; 60 of the inputs count as clean.
-local function loss_of(node, layers, snr)
-  return math.min(worst_input(node, layers), CLEAN) - snr
-end
-
 --- A list of { node = its number among facts.nodes, snr, loss (dB below its inputs), cause, command }, the largest loss
 --- first. `config` are the options of the Calibrator, `facts` the report's; tables: layers, exponents of the model's
---- inputs by name, and bits of this configuration; options: path, data_path.
+--- inputs by name, and bits of this configuration; options: path, data_words (the options that name the data).
 function M.worst(model, facts, config, tables, options)
   local list, first, layers = {}, #model.inputs, tables.layers
+  local behind, is_behind = activations_of(model)
+  local ratios = ratios_of(model, layers)
   for i, node in ipairs(model:node_list()) do
-    local name = node:output(1).name
+    local own = node:output(1).name
+    local name = behind[own] and layers[behind[own]:output(1).name] and behind[own]:output(1).name or own
     local snr = snr_of(layers, name)
-    local loss = loss_of(node, layers, snr)
-    if snr < ENOUGH and loss > INHERITED then
-      local why, command = explain(node, layers[name], facts, tables, config, options)
+    local loss = math.min(worst_input(node, ratios), CLEAN) - snr -- 60 dB of the inputs count as clean
+    if not is_behind[own] and snr < ENOUGH and loss > INHERITED then
+      local why, command = explain(node, layers[name], facts.tensors[name], facts, tables, config, options)
       list[#list + 1] = { node = first + i, snr = snr, loss = loss, cause = why, command = command }
     end
   end

@@ -93,7 +93,8 @@ local function add_configurations(facts, model, data, options)
 end
 
 --- `options`: configs (a list of tables for Calibrator: bits, granularity, method, runtime, target, observer; and
---- accumulator), labels (an int64 tensor or nil), threads, name, path, data_path (texts to show). A configuration that
+--- accumulator), labels (an int64 tensor or nil), threads, name, path, data_path (texts to show), data_words (the
+--- options that name the data, for commands to try next). A configuration that
 --- the model cannot take has `refused` in place of figures. Raises error objects, also where all are refused.
 return function(model, data, options)
   local facts = {

@@ -109,19 +109,20 @@ local function measure(model, data, labels, config, threads)
   eva:generate_quantized_model(model, t)
   local float <close> = errors.check(core.executor(model, { threads = threads }))
   local sums = accuracy.compare(data, float, eva, labels)
-  local layers = layers_of(eva, eva:layer_report(data))
+  local layers, exponents = layers_of(eva, eva:layer_report(data)), input_exponents(model, t)
   local saturating = (config.target or USUAL_CHIP) == USUAL_CHIP and eva:saturating_layers() or {}
   return {
     label = label_of(config), runtime = config.runtime or "v1", target = config.target or USUAL_CHIP, bits = eva.bits,
+    inputs = json.object(exponents),
     layers = layers, accuracy = labels and sums.right / sums.images or json.null, agreement = sums.equal / sums.images,
     snr = output_snr(model, layers), sizes = sizes_of(model, t, config), weights = weights_of(t),
     warnings = warnings_of(t, saturating), accumulator = eva.accumulator, saturating_layers = json.array(saturating),
-  }, sums, { layers = layers, exponents = input_exponents(model, t), bits = eva.bits }
+  }, sums, { layers = layers, exponents = exponents, bits = eva.bits }
 end
 
 --- The facts of a configuration (options of a Calibrator, and `accumulator`); the sums of `accuracy.compare`; and what
---- `cause.worst` wants. Where the model or the data cannot take it: { label, refused = { code, message, problems } } and
---- the error object. Other errors rise.
+--- `cause.worst` wants. Where the model or the data cannot take it: { label, refused = { code, message, problems } },
+--- nil and the error object. Other errors rise.
 return function(model, data, labels, config, threads)
   local ok, result, sums, tables = errors.pcall(measure, model, data, labels, config, threads)
   if ok then return result, sums, tables end

@@ -6,9 +6,12 @@ local json = require "espquant.json"
 local layers = require "espquant.report.layers"
 local style = require "espquant.report.style"
 
-local script = require "espquant.report.script" .. require "espquant.report.script_parts"
+-- In this order.
+local script = require "espquant.report.script_base" .. require "espquant.report.script_summary"
+  .. require "espquant.report.script_graph" .. require "espquant.report.script_layers"
+  .. require "espquant.report.script_tensors"
 
-local BOX = { width = 170, height = 36 } -- of a node
+local BOX = { width = 190, height = 40 } -- of a node
 
 local DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
@@ -64,30 +67,50 @@ end
 
 local SECTIONS = {
   { "summary", "Summary", '<div id="summary" class="scroll"></div>\n' },
-  { "worst", "Worst layers", '<div class="tools"><label>Configuration <select id="config"></select></label></div>\n'
-    .. '<div id="worst"></div><ul id="warnings" class="soft"></ul>\n' },
-  { "graph", "Graph", '<div id="graph" class="scroll" tabindex="0"></div>\n'
-    .. '<div id="detail" aria-live="polite"><span class="soft">Choose a node or a layer.</span></div>\n' },
+  { "ratios", "Signal over noise", '<p class="soft">Of every layer, in dB, against the float model; above 30 dB an '
+    .. 'error rarely matters.</p>\n<div id="ratios"></div><div id="legend"></div>\n' },
+  { "worst", "Worst layers", '<ol id="worst"></ol><ul id="warnings" class="soft"></ul>\n' },
+  { "graph", "Graph", '<div class="pair"><div id="graph" class="scroll" tabindex="0"></div>\n'
+    .. '<div id="detail" aria-live="polite"><p class="soft">Choose a node: its figures appear here.</p></div>'
+    .. '</div>\n' },
   { "layers", "Layers", '<div class="tools"><input id="search" type="search" placeholder="Search name or operator" '
     .. 'aria-label="Search layers"><span id="found" class="soft"></span></div>\n'
-    .. '<div id="layers" class="scroll"></div>\n' },
-  { "memory", "Memory", '<div id="memory"></div><p id="peak" class="soft"></p>\n' },
-  { "histograms", "Histograms", '<p class="soft">Float values on the data, logarithm of the count; dashed: what the '
-    .. 'exponent holds.</p><div id="histograms"></div>\n' },
+    .. '<div id="layers" class="scroll" tabindex="0"></div>\n' },
+  { "memory", "Memory", '<p id="peak" class="soft"></p><div id="memory"></div>\n' },
+  { "histograms", "Histograms", '<p class="soft">Float values on the data, and of weights: logarithm of the counts. '
+    .. '<span class="key limit">Dashed</span>: what the exponent holds. <span class="key threshold">Dotted</span>: '
+    .. 'where the entropy method cuts.</p>\n<div id="histograms"></div>'
+    .. '<button id="more" type="button" hidden></button>\n' },
 }
+
+local function thousands(n)
+  local text = ("%d"):format(n)
+  repeat
+    local count
+    text, count = text:gsub("^(%d+)(%d%d%d)", "%1,%2")
+  until count == 0
+  return text
+end
+
+local function fact(value, title)
+  return ("<div><dt>%s</dt><dd>%s</dd></div>\n"):format(title, value)
+end
 
 local function body_of(facts)
   local parts = {
+    ('<div id="bar"><div><b>%s</b><label>Configuration <select id="config"></select></label></div></div>\n'):format(
+      escape(facts.name)),
     ("<header><h1>%s</h1>\n"):format(escape(facts.name)),
-    ('<p class="soft">%d layers, %d parameters, %d multiply-accumulates an image; %d images of %s</p>\n'):format(
-      #facts.nodes - facts.inputs, facts.parameters, facts.macs, facts.images or 0, escape(facts.data)),
-    "<nav>",
+    ('<p class="soft">%s</p>\n'):format(facts.data ~= json.null and "measured on " .. escape(facts.data) or ""),
+    '<dl class="facts">', fact(thousands(#facts.nodes - facts.inputs), "layers"),
+    fact(thousands(facts.parameters), "parameters"), fact(thousands(facts.macs), "multiply-accumulates"),
+    fact(thousands(facts.images or 0), "images"), "</dl>\n<nav>",
   }
   for _, s in ipairs(SECTIONS) do parts[#parts + 1] = ('<a href="#s-%s">%s</a>\n'):format(s[1], s[2]) end
   parts[#parts + 1] = "</nav></header>\n<main>\n"
   for _, s in ipairs(SECTIONS) do parts[#parts + 1] = section(table.unpack(s)) end
-  parts[#parts + 1] = ('</main>\n<footer>%s, %s; model %s</footer>\n'):format(escape(facts.tool), escape(facts.isa),
-    escape(facts.model_hash))
+  parts[#parts + 1] = ('</main>\n<div id="tip" hidden></div>\n<footer>%s, %s; model %s</footer>\n'):format(
+    escape(facts.tool), escape(facts.isa), escape(facts.model_hash))
   return table.concat(parts)
 end
 

@@ -10,7 +10,6 @@ local progress = require "espquant.progress"
 
 local BINS = 64 -- of a histogram that is drawn
 local MOST_WEIGHTS = 2000 -- weights that get a histogram
-local LEAST = 8 -- elements of a constant that gets one
 
 local function shape_of(value)
   local list = json.array()
@@ -79,7 +78,7 @@ local function add_weights(all, model)
   local exec <close> = errors.check(core.executor(graph, { threads = 1, outputs = {} }))
   for _, value in ipairs(model:values()) do
     local weight = value.constant
-    if weight and weight.dtype == "float32" and weight.count >= LEAST and left > 0 then
+    if weight and weight.dtype == "float32" and weight.rank > 1 and weight.count > 0 and left > 0 then
       left = left - 1
       local flat = errors.check(weight:reshape { -1 })
       local ranges = errors.check(core.observe_range(graph, { "w" }))
@@ -91,8 +90,8 @@ local function add_weights(all, model)
   end
 end
 
---- name -> { shape, min, max, lo, hi, counts, threshold }: those that nodes make, on the data, and constants of some
---- elements, which have no threshold. Raises error objects.
+--- name -> { shape, min, max, lo, hi, counts, threshold }: those that nodes make, on the data, and constants of more
+--- than one axis, which have no threshold. Raises error objects.
 return function(model, data, threads)
   local all = json.object {}
   add_computed(all, model, data, threads)
