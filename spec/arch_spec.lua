@@ -52,6 +52,7 @@ local LUA_EDGES = {
   ["passes"] = { "core", "pattern", "pass", "passes.*" },
   ["batchnorm"] = { "core" }, -- arithmetic that two passes share
   ["channels"] = { "core" },
+  ["weight_channels"] = { "core" },
   ["gemm"] = { "core", "pattern", "pass" },
   ["numbers"] = { "pattern" },
   ["normalization"] = { "core", "axes", "numbers", "pattern", "pass" },
@@ -60,7 +61,7 @@ local LUA_EDGES = {
   ["node_names"] = {},
   ["padding"] = { "axes" },
   ["passes.*"] = { "core", "pattern", "pass", "axes", "batchnorm", "channels", "gemm", "node_names", "normalization",
-    "numbers", "padding", "shape_vectors", "transpose_rules" },
+    "numbers", "padding", "shape_vectors", "transpose_rules", "weight_channels" },
   ["transpose_rules"] = { "axes", "core" }, -- what operators become behind a Transpose
   ["codec.*"] = { "core", "codec.*" },
   ["codec.stat"] = { "core", "codec.fault", "json" },
@@ -113,6 +114,7 @@ local LUA_EDGES = {
   ["evaluation.*"] = { "core", "errors", "quant", "quant.v3" },
   ["evaluator"] = { "core", "errors", "dataset", "evaluation.*", "layer_report", "qtable", "quant" },
   ["accuracy"] = { "core", "errors", "dataset", "dataset.digest", "progress" },
+  ["gain"] = { "auto.goal", "calibrator", "core", "errors", "evaluator" },
   ["memory"] = {},
   ["provenance"] = { "codec.stat", "core", "errors", "espdl", "json", "onnx", "qtable", "version" },
   ["difference"] = { "core", "errors", "espdl", "json", "onnx", "qtable", "size" },

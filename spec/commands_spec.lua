@@ -127,6 +127,12 @@ describe("the commands", function()
       assert.matches("^fuse_bn_into_conv +5 changes\nt.onnx: 16 nodes, before 21\n$", r.stdout)
     end)
 
+    it("equalizes at last, and wants that for data", function()
+      local r = espquant("optimize", MNIST, "-o", "e.onnx", "--equalize")
+      assert.matches("\nequalize_weights +4 changes\ne.onnx: 16 nodes, before 21\n", r.stdout)
+      fails(2, { "--data is for --equalize" }, "optimize", MNIST, "-o", "e.onnx", "--data", "d.npy")
+    end)
+
     it("runs what is only run on request before the others", function()
       put_model("soft6.onnx", function(g, x)
         return node(g, "Softmax", { assert(g:add_node { op_type = "Clip", inputs = { x,

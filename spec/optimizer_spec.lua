@@ -323,7 +323,7 @@ describe("optimize", function()
 
   it("lists its passes, in a list of its own", function()
     local list, on_request = optimizer.get_available_passes()
-    assert.equal("adjust_add cut_final_softmax nop raise_opset rename_input_output replace_matmul_with_gemm "
+    assert.equal("adjust_add cut_final_softmax equalize_weights nop raise_opset rename_input_output replace_matmul_with_gemm "
       .. "set_unique_name_for_nodes split_clip split_reduce", table.concat(on_request, " "))
     assert.equal("extract_constant_to_initializer", list[1])
     list[1] = nil

@@ -2,6 +2,7 @@
 
 local command = require "espquant.command"
 local errors = require "espquant.errors"
+local gain = require "espquant.gain"
 local json = require "espquant.json"
 local onnx = require "espquant.onnx"
 local optimizer = require "espquant.optimizer"
@@ -38,7 +39,14 @@ function M.configure(parser)
     :description "Repeat the whole list until nothing changes, which is always done without --passes."
   parser:flag "--trace":description "Print each change: the pass and the node, on standard error."
   parser:flag "--no-verify":description "Do not compare the model before and after on random input."
+  parser:flag "--equalize"
+    :description "At last scale channels so that one exponent suits the weights of all (docs/diagnosis.md)."
   parser:flag "--list-passes --list":description "Print all passes with what they do, and stop."
+  command.add_data(parser, "To print what --equalize gains at the outputs, quantized as below:")
+  command.add_runtime(parser, { target = true })
+  command.add_quantization(parser, { method = true })
+  command.add_observers(parser)
+  command.add_threads(parser)
   command.add_json(parser)
 end
 
@@ -84,11 +92,38 @@ local function tracer(streams)
   return function(name, label) streams.stderr:write(name, ": ", label, "\n") end
 end
 
+-- What is wrong with the options of --data, or nil.
+local function wrong_data(args, settings)
+  if #args.data == 0 then return nil end
+  if not args.equalize then return "--data is for --equalize" end
+  return command.conflict(settings) or command.wrong_target(settings)
+end
+
+-- The model with its channels equalized; adds to the facts how often, and with data the gain at the outputs.
+local function equalize(plain, facts, settings, data)
+  local graph, counts = optimizer.optimize(plain, { "equalize_weights" })
+  facts.passes[#facts.passes + 1] = { name = "equalize_weights", changes = counts.equalize_weights }
+  if data then
+    local before, after = gain.snr(plain, plain, data, settings), gain.snr(plain, graph, data, settings)
+    facts.gain = { before_db = before, after_db = after, gain_db = after - before }
+  end
+  return graph
+end
+
+local function print_gain(streams, facts)
+  streams.stdout:write(("signal to noise of the quantized outputs: %.1f dB, before %.1f dB (%+.1f dB)\n")
+    :format(facts.after_db, facts.before_db, facts.gain_db))
+  if facts.gain_db < 0 then
+    streams.stderr:write("espquant: note: it loses here; leave --equalize out, or try it with other options\n")
+  end
+end
+
 function M.run(args, streams)
   if args.list_passes then return list_passes(streams) end
   if not args.model then return command.usage(streams, "missing argument 'model'") end
   local output = args.output or optimizer.optimized_path(args.model)
-  local wrong = command.overwrites(output, args.model)
+  local settings = command.settings(args)
+  local wrong = command.overwrites(output, args.model, table.unpack(args.data)) or wrong_data(args, settings)
   if wrong then return command.usage(streams, wrong) end
   local model = command.model(args.model, args, streams)
   local source = provenance.hash(model)
@@ -98,16 +133,22 @@ function M.run(args, streams)
     trace = args.trace and tracer(streams), verify = not args.no_verify,
     fixed_point = args.fixed_point or (args.also and not args.passes),
   })
-  provenance.stamp(graph, source, ("dynamic batch %s: %s"):format(tostring(args.dynamic_batch), table.concat(names, ",")))
-  errors.check(onnx.save(graph, output))
   if proof and proof.skipped then json.array(proof.skipped) end
   local facts = { output = output, nodes_before = before, nodes = #graph, passes = json.array(), verify = proof }
   for i, name in ipairs(names) do facts.passes[i] = { name = name, changes = counts[name] } end
+  if args.equalize then
+    graph = equalize(graph, facts, settings, #args.data > 0 and command.data(args, graph, streams))
+  end
+  if args.equalize then names[#names + 1] = "equalize_weights" end
+  local done = ("dynamic batch %s: %s"):format(tostring(args.dynamic_batch), table.concat(names, ","))
+  provenance.stamp(graph, source, done)
+  errors.check(onnx.save(graph, output))
   if args.json then
     command.print_json(streams, facts)
   else
     print_changes(streams, facts)
     if proof then print_verification(streams, proof) end
+    if facts.gain then print_gain(streams, facts.gain) end
   end
   return true
 end

@@ -81,6 +81,7 @@ local ORDER = {
 local ON_REQUEST = {
   "adjust_add",
   "cut_final_softmax",
+  "equalize_weights",
   "nop",
   "raise_opset",
   "rename_input_output",

@@ -92,14 +92,20 @@ end
 
 local quoted = shell.quoted
 
--- The start of a command that calibrates anew, as the report was made.
-local function calibrate(config, options)
-  local words = { "espquant calibrate", quoted(options.path or "MODEL"), options.data_words or "--data DATA" }
+-- The start of a command on the same model and data, with the options that the report was made with.
+local function start(command, config, options)
+  local words = { command, quoted(options.path or "MODEL"), options.data_words or "--data DATA" }
   for _, key in ipairs { "runtime", "target", "bits", "granularity", "method", "observer" } do
     if config[key] then words[#words + 1] = "--" .. key .. " " .. config[key] end
   end
   return table.concat(words, " ")
 end
+
+-- Calibrates anew.
+local function calibrate(config, options) return start("espquant calibrate", config, options) end
+
+-- Makes the channels of weights alike, and tells what that gains.
+local function equalize(config, options) return start("espquant optimize --equalize", config, options) end
 
 local function with(config, changes)
   local new = {}
@@ -152,6 +158,10 @@ local function explain(node, row, tensor, facts, tables, config, options)
   if spread > SPREAD and config.granularity == "per-tensor" and config.bits == "int8" then
     return ("The largest channel of its weight is %.0f times the middle one, and they share one scale"):format(spread),
       calibrate(with(config, { granularity = "per-channel" }), options)
+  end
+  if spread > SPREAD and config.runtime == "v3" and config.bits == "int8" and config.target ~= "esp32p4" then
+    return ("The largest channel of its weight is %.0f times the middle one, and they share one scale"):format(spread),
+      equalize(config, options)
   end
   local used = used_range(tensor)
   if used < NARROW and config.method == "minmax" and config.bits == "int8" then
