@@ -114,6 +114,7 @@ local LUA_EDGES = {
   ["evaluation.*"] = { "core", "errors", "quant", "quant.v3" },
   ["evaluator"] = { "core", "errors", "dataset", "evaluation.*", "layer_report", "qtable", "quant" },
   ["accuracy"] = { "core", "errors", "dataset", "dataset.digest", "progress" },
+  ["bias_correction"] = { "calibrator", "core", "errors", "evaluator", "gain", "pass", "progress", "weight_channels" },
   ["gain"] = { "auto.goal", "calibrator", "core", "errors", "evaluator" },
   ["memory"] = {},
   ["provenance"] = { "codec.stat", "core", "errors", "espdl", "json", "onnx", "qtable", "version" },

@@ -1,5 +1,6 @@
 --- espquant optimize: a float model made simpler, with the same results.
 
+local bias_correction = require "espquant.bias_correction"
 local command = require "espquant.command"
 local errors = require "espquant.errors"
 local gain = require "espquant.gain"
@@ -41,8 +42,10 @@ function M.configure(parser)
   parser:flag "--no-verify":description "Do not compare the model before and after on random input."
   parser:flag "--equalize"
     :description "At last scale channels so that one exponent suits the weights of all (docs/diagnosis.md)."
+  parser:flag "--bias-correct"
+    :description "Then change biases so that the quantized channels' means over --data are the float model's."
   parser:flag "--list-passes --list":description "Print all passes with what they do, and stop."
-  command.add_data(parser, "To print what --equalize gains at the outputs, quantized as below:")
+  command.add_data(parser, "For --bias-correct, and to print what that or --equalize gains:")
   command.add_runtime(parser, { target = true })
   command.add_quantization(parser, { method = true })
   command.add_observers(parser)
@@ -94,27 +97,43 @@ end
 
 -- What is wrong with the options of --data, or nil.
 local function wrong_data(args, settings)
-  if #args.data == 0 then return nil end
-  if not args.equalize then return "--data is for --equalize" end
+  if #args.data == 0 then return args.bias_correct and "--bias-correct needs --data" or nil end
+  if not args.equalize and not args.bias_correct then return "--data is for --equalize and --bias-correct" end
   return command.conflict(settings) or command.wrong_target(settings)
 end
 
--- The model with its channels equalized; adds to the facts how often, and with data the gain at the outputs.
-local function equalize(plain, facts, settings, data)
-  local graph, counts = optimizer.optimize(plain, { "equalize_weights" })
-  facts.passes[#facts.passes + 1] = { name = "equalize_weights", changes = counts.equalize_weights }
-  if data then
-    local before, after = gain.snr(plain, plain, data, settings), gain.snr(plain, graph, data, settings)
-    facts.gain = { before_db = before, after_db = after, gain_db = after - before }
+-- The model with its channels equalized and its biases corrected, as far as asked for. Adds to the facts what was done,
+-- and with data the gain of each at the outputs.
+local function refine(plain, facts, args, settings, data)
+  local graph, last = plain, data and gain.snr(plain, plain, data, settings)
+  local function done(name, option, changes)
+    facts.passes[#facts.passes + 1] = { name = name, changes = changes }
+    if not data then return end
+    local before = last
+    last = gain.snr(plain, graph, data, settings)
+    facts.gains = facts.gains or json.array()
+    facts.gains[#facts.gains + 1] = { option = option, before_db = before, after_db = last, gain_db = last - before }
+  end
+  if args.equalize then
+    local counts
+    graph, counts = optimizer.optimize(graph, { "equalize_weights" })
+    done("equalize_weights", "--equalize", counts.equalize_weights)
+  end
+  if args.bias_correct then
+    local rows
+    graph, rows = bias_correction.run(graph, data, settings)
+    done("bias_correction", "--bias-correct", #rows)
   end
   return graph
 end
 
-local function print_gain(streams, facts)
-  streams.stdout:write(("signal to noise of the quantized outputs: %.1f dB, before %.1f dB (%+.1f dB)\n")
-    :format(facts.after_db, facts.before_db, facts.gain_db))
-  if facts.gain_db < 0 then
-    streams.stderr:write("espquant: note: it loses here; leave --equalize out, or try it with other options\n")
+local function print_gains(streams, gains)
+  for _, row in ipairs(gains) do
+    streams.stdout:write(("%s: signal to noise of the quantized outputs %.1f dB, before %.1f dB (%+.1f dB)\n")
+      :format(row.option, row.after_db, row.before_db, row.gain_db))
+    if row.gain_db < 0 then
+      streams.stderr:write(("espquant: note: %s loses here; leave it out, or try other options\n"):format(row.option))
+    end
   end
 end
 
@@ -136,10 +155,11 @@ function M.run(args, streams)
   if proof and proof.skipped then json.array(proof.skipped) end
   local facts = { output = output, nodes_before = before, nodes = #graph, passes = json.array(), verify = proof }
   for i, name in ipairs(names) do facts.passes[i] = { name = name, changes = counts[name] } end
-  if args.equalize then
-    graph = equalize(graph, facts, settings, #args.data > 0 and command.data(args, graph, streams))
+  if args.equalize or args.bias_correct then
+    graph = refine(graph, facts, args, settings, #args.data > 0 and command.data(args, graph, streams))
   end
   if args.equalize then names[#names + 1] = "equalize_weights" end
+  if args.bias_correct then names[#names + 1] = "bias_correction" end
   local done = ("dynamic batch %s: %s"):format(tostring(args.dynamic_batch), table.concat(names, ","))
   provenance.stamp(graph, source, done)
   errors.check(onnx.save(graph, output))
@@ -148,7 +168,7 @@ function M.run(args, streams)
   else
     print_changes(streams, facts)
     if proof then print_verification(streams, proof) end
-    if facts.gain then print_gain(streams, facts.gain) end
+    if facts.gains then print_gains(streams, facts.gains) end
   end
   return true
 end
