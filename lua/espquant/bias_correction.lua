@@ -4,9 +4,9 @@
 ---     for _, row in ipairs(layers) do print(row.layer, row.shift) end
 ---
 --- Rounding weights, and rounding down, shift the mean of every output channel. Layer by layer, in the order of the
---- graph, the integer model runs over the data with the biases that are corrected so far; what a channel's mean lacks to
---- the float model's is added to its bias. Behind a Relu the mean is taken, over the share of numbers that pass it: that
---- is what the next layer reads. Conv, ConvTranspose and Gemm are corrected; one without a bias gets one.
+--- graph, the integer model runs over the data with the biases that are corrected so far; what a channel's mean lacks
+--- to the float model's is added to its bias. Behind a Relu the mean is taken, over the share of numbers that pass it:
+--- that is what the next layer reads. Conv, ConvTranspose and Gemm are corrected; one without a bias gets one.
 
 local Calibrator = require "espquant.calibrator"
 local Evaluator = require "espquant.evaluator"

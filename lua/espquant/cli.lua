@@ -104,30 +104,8 @@ local function print_help()
   return EXIT.ok
 end
 
--- Edits (insert, delete, replace) that turn a into b.
-local function distance(a, b)
-  local row = {}
-  for j = 0, #b do row[j] = j end
-  for i = 1, #a do
-    local diagonal = row[0]
-    row[0] = i
-    for j = 1, #b do
-      local cost = a:byte(i) == b:byte(j) and 0 or 1
-      diagonal, row[j] = row[j], math.min(row[j] + 1, row[j - 1] + 1, diagonal + cost)
-    end
-  end
-  return row[#b]
-end
-
---- The candidates near a misspelt word: equal beginnings, or at most a third of the letters wrong.
-function M.suggest(word, candidates)
-  local near = {}
-  for _, name in ipairs(candidates) do
-    local typed = word:lower()
-    if distance(typed, name) <= math.max(1, #name // 3) or name:sub(1, #typed) == typed then near[#near + 1] = name end
-  end
-  return near
-end
+--- The candidates near a misspelt word.
+M.suggest = require "espquant.suggest"
 
 local function unknown_command(word)
   local names = command_parser.names()

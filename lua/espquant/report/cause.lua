@@ -107,6 +107,9 @@ local function calibrate(config, options) return start("espquant calibrate", con
 -- Makes the channels of weights alike, and tells what that gains.
 local function equalize(config, options) return start("espquant optimize --equalize", config, options) end
 
+--- As above: the start of any command.
+M.command = start
+
 local function with(config, changes)
   local new = {}
   for key, value in pairs(config) do new[key] = value end
@@ -123,6 +126,8 @@ local function widen(node, config, options)
   local runtime = config.bits == "int16" and "v3" or nil
   return calibrate(with(config, { bits = "int16", granularity = false, method = false, runtime = runtime }), options)
 end
+
+M.with, M.widen = with, widen
 
 local function cut_off(row, node, config, options)
   local text = ("%.2g %% of its values lie beyond what its exponent holds and are cut off"):format(100 * row.saturated)
