@@ -132,7 +132,7 @@ local LUA_EDGES = {
     "accuracy", "calibrator", "estimate", "evaluator", "quant.lanes", table.unpack(LIBRARY),
   },
   ["report.tensors"] = { "progress", table.unpack(LIBRARY) },
-  ["report.cause"] = { "json", "shell" },
+  ["report.cause"] = { "json", "shell", "quant.v3.target" },
   ["shell"] = {},
   ["report.page"] = { "core", "json", "report.*" },
   ["report.*"] = {},

@@ -193,10 +193,10 @@ describe("report.collect", function()
     assert.matches("--input-exponent measured", worst[1].command, 1, true)
   end)
 
-  -- x -> Conv by -1 and 1 -> Relu -> y, with data that is nearly always negative for one channel.
-  local function rectified()
+  -- x -> Conv of two channels -> Relu -> Conv -> y; -2 or another weight in the second channel.
+  local function rectified(second)
     local g = core.graph { name = "rectified", opset = 11 }
-    local w = g:add_constant("w", core.tensor_from({ 0.5, -2 }, "float32"):reshape { 2, 1, 1, 1 })
+    local w = g:add_constant("w", core.tensor_from({ 0.5, second or -2 }, "float32"):reshape { 2, 1, 1, 1 })
     local x = g:add_input("x", "float32", { "N", 1, 4, 4 })
     local conv = g:add_node { op_type = "Conv", name = "conv", inputs = { x, w }, outputs = { "c" } }
     local relu = g:add_node { op_type = "Relu", name = "relu", inputs = { conv }, outputs = { "r" } }
@@ -222,6 +222,22 @@ describe("report.collect", function()
     assert.equal("conv", facts.nodes[worst[1].node].name)
     assert.equal(12, worst[1].snr)
     assert.matches("10 %% of its values", worst[1].cause)
+  end)
+
+  it("names a weight whose channels differ too much for one exponent, where the chip has one only", function()
+    local g = rectified(100)
+    local tables = { layers = { r = { snr = 9, saturated = 0 } }, exponents = {}, bits = 8 }
+    local function first(config)
+      config.bits = "int8"
+      return cause.worst(g, facts_of(g), config, tables, { path = "m.onnx", data_words = "--data d.npy" })[1]
+    end
+    assert.matches("200 times", first({ runtime = "v3" }).cause)
+    assert.equal("espquant optimize --equalize m.onnx --data d.npy --runtime v3 --target esp32c3 --bits int8",
+      first({ runtime = "v3", target = "esp32c3" }).command)
+    assert.matches("--granularity per-channel", first({ granularity = "per-tensor" }).command, 1, true)
+    for _, target in ipairs { "esp32p4", "esp32s31" } do
+      assert.matches("8 bits are too coarse", first({ runtime = "v3", target = target }).cause)
+    end
   end)
 
   it("quotes what a shell would read otherwise", function()

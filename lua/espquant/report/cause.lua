@@ -10,6 +10,7 @@
 
 local json = require "espquant.json"
 local shell = require "espquant.shell"
+local v3_target = require "espquant.quant.v3.target"
 
 local M = {}
 
@@ -151,6 +152,9 @@ local function clipped_input(node, facts, exponents, bits)
   end
 end
 
+-- Whether the chip has an exponent for each channel of a weight.
+local function has_many_scales(config) return v3_target.of(config.target or "esp32s3").per_channel end
+
 local function explain(node, row, tensor, facts, tables, config, options)
   local name, reach, limit = clipped_input(node, facts, tables.exponents, tables.bits)
   if name then
@@ -164,7 +168,7 @@ local function explain(node, row, tensor, facts, tables, config, options)
     return ("The largest channel of its weight is %.0f times the middle one, and they share one scale"):format(spread),
       calibrate(with(config, { granularity = "per-channel" }), options)
   end
-  if spread > SPREAD and config.runtime == "v3" and config.bits == "int8" and config.target ~= "esp32p4" then
+  if spread > SPREAD and config.runtime == "v3" and config.bits == "int8" and not has_many_scales(config) then
     return ("The largest channel of its weight is %.0f times the middle one, and they share one scale"):format(spread),
       equalize(config, options)
   end

@@ -10,6 +10,7 @@ local progress = require "espquant.progress"
 
 local BINS = 64 -- of a histogram that is drawn
 local MOST_WEIGHTS = 2000 -- weights that get a histogram
+local MOST_THRESHOLDS = 2000 -- in models of more tensors the search, some milliseconds each, is left out
 
 local function shape_of(value)
   local list = json.array()
@@ -57,7 +58,7 @@ local function add_computed(all, model, data, threads)
   feed(model, data, ranges, "range", threads)
   local histograms = errors.check(core.observe_histogram(ranges))
   feed(model, data, histograms, "histogram", threads)
-  local thresholds = errors.check(histograms:thresholds(threads))
+  local thresholds = #names <= MOST_THRESHOLDS and errors.check(histograms:thresholds(threads)) or {}
   for i, name in ipairs(names) do
     all[name] = facts_of(ranges, histograms, i, shape_of(model:value(name)))
     all[name].threshold = finite(thresholds[i])
