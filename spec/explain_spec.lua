@@ -88,6 +88,13 @@ describe("the diagnosis of a layer", function()
     end)
   end
 
+  it("takes a layer that reads one tensor twice, and one of two tensors", function()
+    local text = CHAIN:gsub("output c2", "Add c2 c2 -> twice\n Add twice c1 -> sum\n output sum")
+    for name, sources in pairs { twice = 6, sum = 6 } do
+      assert.equal(sources, #explain(text, nil, net.tensor({ 4, 3, 8, 8 }, 6, 0.9), name).sources)
+    end
+  end)
+
   it("knows names that may have been meant", function()
     local ok, err = errors.pcall(explain, CHAIN, nil, net.tensor({ 1, 3, 8, 8 }, 6), "Conv_c3")
     assert.is_false(ok)

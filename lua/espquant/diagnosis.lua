@@ -58,8 +58,11 @@ local function layer_of(eva, node)
       .. "the model first"):format(node:label()))
   end
   layer.output = out
+  local seen = {}
   for _, input in ipairs(node.inputs) do
-    if input and not input.constant then layer.inputs[#layer.inputs + 1] = input end
+    if input and not input.constant and not seen[input] then
+      seen[input], layer.inputs[#layer.inputs + 1] = true, input
+    end
   end
   return layer
 end
@@ -257,8 +260,8 @@ end
 
 --- The facts of a layer: { layer =, op =, output =, exponent =, bits =, snr = (dB, json.null without any noise),
 --- sources = { { name =, text =, snr = } }, main = the name of the worst source, channels = { { channel = (from 0),
---- snr =, share = of the noise, min =, max =, clipped = share, weight = largest } }, the worst ones }, from = the layer that makes
---- its first input, or nil }. `data` is a dataset, `settings` are options of a Calibrator. Raises.
+--- snr =, share = of the noise, min =, max =, clipped = share, weight = largest } }, the worst ones }, from = the
+--- layer that makes its first input, or nil }. `data` is a dataset, `settings` are options of a Calibrator. Raises.
 function M.of(model, data, name, settings)
   local node, options = find(model, name), { log = function() end }
   for key, value in pairs(settings) do options[key] = value end
@@ -268,9 +271,11 @@ function M.of(model, data, name, settings)
   local layer = layer_of(eva, node)
   local run, sums = open(model, eva, t, layer, settings.threads), setmetatable({ channels = {} }, Sums)
   for batch in data:batches() do add_batch(sums, run, model, eva, batch) end
+  for _, key in ipairs { "float", "integer", "alone", "weighted" } do run[key]:close() end
   local facts = {
     layer = layer.node.name, op = layer.node.op_type, output = layer.output.name,
-    exponent = layer.form.exponent or json.null, bits = layer.form.bits, snr = ratio(sums.signal, sums.all), sources = json.array(),
+    exponent = layer.form.exponent or json.null, bits = layer.form.bits, snr = ratio(sums.signal, sums.all),
+    sources = json.array(),
     channels = channels_of(sums, layer.node),
   }
   local worst = 0
