@@ -3,8 +3,8 @@
 ---         largest weights of a channel on both sides are alike and one scale suits all channels
 --- Between them may stand what commutes with a positive factor per channel: Relu, LeakyRelu, PRelu, Abs, Clip, Max and
 --- Min with bounds that are 0 or infinite, pools, Flatten, and Add and Sub of tensors that are scaled alike. A Clip
---- with another bound (Relu6) would compute something else, and keeps its channels. The results keep every bit, unless a
---- number leaves what float32 holds. What weights gain activations can lose, so it runs only when it is named.
+--- with another bound (Relu6) would compute something else, and keeps its channels. The results keep every bit, unless
+--- a number leaves what float32 holds. What weights gain activations can lose, so it runs only when it is named.
 local pass = require "espquant.pass"
 local core = require "espquant.core"
 local numbers = require "espquant.numbers"
