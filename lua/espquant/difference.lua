@@ -132,7 +132,8 @@ local function of_json(path, bytes)
   local value = json.decode(bytes)
   if type(value) == "table" and type(value.configs) == "table" and type(value.nodes) == "table" then
     local ok, profile = pcall(of_report, value)
-    return ok and profile or errors.raise("format", path .. ": it looks like a report (espquant report --json), but is none")
+    if ok then return profile end
+    errors.raise("format", path .. ": it looks like a report (espquant report --json), but is none")
   end
   return of_table(errors.check(qtable.load(path)))
 end

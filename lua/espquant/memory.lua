@@ -18,9 +18,9 @@ local function elements(shape)
   return n
 end
 
---- A list of { name =, elements =, first =, last = } for every block of memory (elements by `size_of(value)`, if given): `first` and `last` are numbers of nodes
---- in graph order, 0 before the first. Blocks are in the order in which they appear; a block has the name of the first
---- tensor in it.
+--- A list of { name =, elements = (by `size_of(value)`, if given), first =, last = } for every block of memory:
+--- `first` and `last` are numbers of nodes in graph order, 0 before the first. Blocks are in the order in which they
+--- appear; a block has the name of the first tensor in it.
 function M.blocks(model, size_of)
   local blocks, of, step = {}, {}, 0
   local function make(value)
@@ -74,20 +74,25 @@ local ALIGNMENT = 16
 
 local function live_together(a, b) return a.first <= b.last and b.first <= a.last end
 
--- The lowest aligned offset at which the block fits between those that live with it.
+-- The lowest aligned offset at which the block fits between those that live with it; `placed` is sorted by offset.
 local function lowest_offset(block, placed)
-  local neighbours = {}
-  for _, other in ipairs(placed) do
-    if live_together(block, other) then neighbours[#neighbours + 1] = other end
-  end
-  table.sort(neighbours, function(a, b) return a.offset < b.offset end)
   local offset = 0
-  for _, other in ipairs(neighbours) do
-    if offset + block.elements <= other.offset then break end
-    local behind = other.offset + other.elements
-    offset = math.max(offset, (behind + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
+  for _, other in ipairs(placed) do
+    if live_together(block, other) then
+      if offset + block.elements <= other.offset then break end
+      offset = math.max(offset, (other.offset + other.elements + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
+    end
   end
   return offset
+end
+
+local function insert(placed, block)
+  local low, high = 1, #placed + 1
+  while low < high do
+    local middle = (low + high) // 2
+    if placed[middle].offset <= block.offset then low = middle + 1 else high = middle end
+  end
+  table.insert(placed, low, block)
 end
 
 -- The blocks, small or large ones first.
@@ -110,7 +115,8 @@ local function fill(order, limit)
     if stop > limit then left[#left + 1] = block
     else
       block.offset = offset
-      placed[#placed + 1], size = block, math.max(size, stop)
+      insert(placed, block)
+      size = math.max(size, stop)
     end
   end
   return size, left
