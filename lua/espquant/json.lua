@@ -101,6 +101,7 @@ function Encoder:sorted_keys(value)
   return keys
 end
 
+-- Refuses a list with holes, or a table of both sorts of keys.
 function Encoder:check_sequence(value)
   for key in pairs(value) do
     if math.type(key) ~= "integer" or key < 1 or key > #value then
@@ -121,6 +122,7 @@ function Encoder:is_array(value)
   return false
 end
 
+-- Adds a piece of text.
 function Encoder:put(text)
   self.out[#self.out + 1] = text
 end
@@ -143,6 +145,7 @@ function Encoder:container(value, keys)
   self:put((broken and "\n" .. self.indent:rep(depth - 1) or "") .. (keys and "}" or "]"))
 end
 
+-- Writes an array or an object.
 function Encoder:table(value)
   if #self.trail >= MAX_NESTING then
     self:misuse("nested deeper than %d, or contains itself", MAX_NESTING)
@@ -150,6 +153,7 @@ function Encoder:table(value)
   self:container(value, not self:is_array(value) and self:sorted_keys(value) or nil)
 end
 
+-- Writes any value.
 function Encoder:value(value)
   local kind = type(value)
   if value == M.null then

@@ -45,6 +45,7 @@ local function rate(per_second)
   return (per_second < 10 and "%.1f/s" or "%.0f/s"):format(per_second)
 end
 
+--- What the bar looks like when `done` steps are done.
 function Bar:text(done)
   if not self.total then return ("%s: %d"):format(self.title, done) end
   local share = math.max(0, math.min(1, done / self.total))
