@@ -27,7 +27,7 @@ function M.configure(parser)
   parser:option "--max-bytes":argname "PERCENT":convert(number)
     :description "Exit with 1 when the file grew by more."
   parser:option "--max-accuracy-drop":argname "PERCENT":convert(number)
-    :description "Reports: exit with 1 when an accuracy or agreement fell by more points."
+    :description "Reports: exit with 1 when an accuracy or agreement fell by more points, or is gone."
   command.add_json(parser)
   parser:epilog "Without a limit, any difference gives exit code 1, as with diff; with limits, only they do."
 end
@@ -83,12 +83,12 @@ end
 
 -- --- limits -------------------------------------------------------------------------------------------------------
 
--- The largest fall of an accuracy or agreement, in points of a percent.
+-- The largest fall of an accuracy or agreement, in points of a percent; one that is gone fell without bound.
 local function largest_drop(d)
   local most = 0
   for _, each in ipairs(d.numbers) do
     local is_share = each.name:match "accuracy$" or each.name:match "agreement$"
-    if is_share and each.from and each.to then most = math.max(most, 100 * (each.from - each.to)) end
+    if is_share and each.from then most = math.max(most, each.to and 100 * (each.from - each.to) or math.huge) end
   end
   return most
 end
@@ -123,6 +123,9 @@ end
 
 function M.run(args, streams)
   local d = difference.of(difference.profile(args.a), difference.profile(args.b))
+  if args.max_accuracy_drop and d.kind ~= "report" then
+    return command.usage(streams, ("--max-accuracy-drop is for reports; a %s has no accuracy"):format(d.kind))
+  end
   if args.json then command.print_json(streams, facts_of(d)) else print_difference(streams, d) end
   return within(args, d, streams)
 end
