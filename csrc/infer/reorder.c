@@ -20,19 +20,18 @@ SIMD_BODY void to_block_body PARAMS {
 }
 SIMD_CLONES(to_block, PARAMS, ARGS)
 
-typedef int32_t quad_index __attribute__((vector_size(16)));
 typedef float quad __attribute__((vector_size(16), aligned(4), may_alias));
 
 /* dst[l * spatial + p] = src[p * block + l] for 4 pixels and 4 lanes. */
 SIMD_BODY void transpose4(int block, int64_t spatial, const float *src, float *dst) {
   quad a = *(const quad *)src, b = *(const quad *)(src + block);
   quad c = *(const quad *)(src + 2 * block), d = *(const quad *)(src + 3 * block);
-  quad ab = __builtin_shuffle(a, b, (quad_index){0, 4, 1, 5}), cd = __builtin_shuffle(c, d, (quad_index){0, 4, 1, 5});
-  *(quad *)dst = __builtin_shuffle(ab, cd, (quad_index){0, 1, 4, 5});
-  *(quad *)(dst + spatial) = __builtin_shuffle(ab, cd, (quad_index){2, 3, 6, 7});
-  ab = __builtin_shuffle(a, b, (quad_index){2, 6, 3, 7}), cd = __builtin_shuffle(c, d, (quad_index){2, 6, 3, 7});
-  *(quad *)(dst + 2 * spatial) = __builtin_shuffle(ab, cd, (quad_index){0, 1, 4, 5});
-  *(quad *)(dst + 3 * spatial) = __builtin_shuffle(ab, cd, (quad_index){2, 3, 6, 7});
+  quad ab = __builtin_shufflevector(a, b, 0, 4, 1, 5), cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+  *(quad *)dst = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
+  *(quad *)(dst + spatial) = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+  ab = __builtin_shufflevector(a, b, 2, 6, 3, 7), cd = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  *(quad *)(dst + 2 * spatial) = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
+  *(quad *)(dst + 3 * spatial) = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
 }
 
 SIMD_BODY void to_plain_body PARAMS {
