@@ -89,8 +89,9 @@ describe("the manual page", function()
       return pending "there is no man here"
     end
     local file = os.tmpname()
-    local r = process.run({ "sh", "-c", process.espquant .. " man > " .. file .. " && man --warnings -E UTF-8 -Tutf8 -Z -l "
-      .. file .. " > /dev/null" }, {})
+    -- Debian's troff is not ours to sanitize: AddressSanitizer's preloaded runtime aborts it.
+    local r = process.run({ "sh", "-c", process.espquant .. " man > " .. file
+      .. " && env -u LD_PRELOAD man --warnings -E UTF-8 -Tutf8 -Z -l " .. file .. " > /dev/null" }, {})
     os.remove(file)
     assert.same({ 0, "" }, { r.status, r.stderr })
   end)
